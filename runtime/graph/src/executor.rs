@@ -1,0 +1,102 @@
+//! What runs graphs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kinora_quant::Weights;
+
+use crate::{Graph, HostTensor, Result};
+
+/// Arithmetic of matrix products, attention and convolutions. Everything else is f32, sums always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Precision {
+    /// Operands as they are (weights decoded to f32).
+    #[default]
+    F32,
+    /// Both operands (x and weight; q, k and v) are rounded to f16 before they are multiplied;
+    /// sums, softmax and results stay f32.
+    F16,
+}
+
+/// A compiled graph, valid for the executor that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProgramId(pub u64);
+
+/// What a program takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requirements {
+    /// Weights, parameters and constants, as stored on the device. Shared ones are counted in each program.
+    pub weights: u64,
+    /// Intermediate values (the arena) and inputs.
+    pub activations: u64,
+    /// States read or written.
+    pub states: u64,
+    /// Multiply-adds times two.
+    pub flops: u64,
+}
+
+/// Time of one operation in a profiled run.
+#[derive(Clone, Debug)]
+pub struct OpTime {
+    /// Operation, e.g. "linear".
+    pub op: &'static str,
+    /// Where in the model.
+    pub label: String,
+    /// Device time.
+    pub time: Duration,
+    /// Work, for the rate.
+    pub cost: crate::Cost,
+}
+
+/// Lets a caller watch and stop a run.
+pub trait Control {
+    /// Called now and then with the share of the program's estimated work that is done (0 to 1).
+    fn progress(&mut self, _fraction: f64) {}
+
+    /// Asked between submissions; `true` ends the run with [`crate::Error::Cancelled`].
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Watches nothing and never stops.
+pub struct NoControl;
+
+impl Control for NoControl {}
+
+/// Compiles and runs graphs, and keeps weights and states between runs.
+///
+/// States live in the executor under their names: one program may write what another reads. A
+/// program's reads of a state see the value from before the run, its writes take effect at the end.
+pub trait Executor: Send {
+    /// The device in words, e.g. "llvmpipe (Vulkan), f32".
+    fn describe(&self) -> String;
+
+    /// Plans `graph` and uploads its weights. Weights already there (same `weights` object, same
+    /// name) are shared.
+    fn compile(&mut self, graph: Graph, weights: &Arc<dyn Weights>) -> Result<ProgramId>;
+
+    /// What the program takes.
+    fn requirements(&self, program: ProgramId) -> Requirements;
+
+    /// Runs a program: every input of the graph is given, every output comes back.
+    fn run(
+        &mut self,
+        program: ProgramId,
+        inputs: &[(&str, &HostTensor)],
+        control: &mut dyn Control,
+    ) -> Result<BTreeMap<String, HostTensor>>;
+
+    /// Frees a program, and the weights that no other program uses.
+    fn release(&mut self, program: ProgramId);
+
+    /// Forgets all states.
+    fn clear_states(&mut self);
+
+    /// Starts (`true`) or ends timing of each operation.
+    fn set_profiling(&mut self, on: bool);
+
+    /// The times gathered since the last call, one entry per operation and run.
+    fn take_profile(&mut self) -> Vec<OpTime>;
+}
