@@ -1,8 +1,9 @@
 //! Work and traffic of operations, for plans, time slices and rooflines.
 
+use std::collections::BTreeSet;
 use std::ops::{Add, AddAssign};
 
-use crate::{Graph, Op, Value};
+use crate::{Graph, Op, Requirements, Value};
 
 /// Arithmetic and least traffic of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,39 @@ impl Graph {
             flops,
             bytes: operands + weights + 4 * elements,
         }
+    }
+
+    /// What running the graph takes, before any device is asked: weights as stored, the most intermediate bytes that
+    /// are live at once, states. A planner comes close to it and is never below.
+    pub fn footprint(&self) -> Requirements {
+        let mut needs = Requirements { flops: self.total_cost().flops, ..Requirements::default() };
+        let mut matrices = BTreeSet::new();
+        let last = self.last_uses();
+        let mut freed = vec![0_u64; self.nodes.len() + 1];
+        let mut live = 0;
+        for (index, node) in self.nodes.iter().enumerate() {
+            let bytes = 4 * node.elements() as u64;
+            if let Some(matrix) = node.op.matrix().filter(|m| matrices.insert((&m.name, m.rows.start, m.rows.end))) {
+                needs.weights += matrix.bytes() as u64;
+            }
+            match &node.op {
+                Op::Parameter { .. } | Op::Constant { .. } | Op::Fill { .. } => needs.weights += bytes,
+                Op::State { .. } => needs.states += bytes,
+                _ => {
+                    live += bytes;
+                    needs.activations = needs.activations.max(live);
+                    freed[last[index]] += bytes;
+                }
+            }
+            live -= freed[index];
+        }
+        for (name, value) in &self.states {
+            let read = self.nodes.iter().any(|n| matches!(&n.op, Op::State { name: other } if other == name));
+            if !read {
+                needs.states += 4 * self.node(*value).elements() as u64;
+            }
+        }
+        needs
     }
 
     /// Work of the whole graph.

@@ -1,0 +1,284 @@
+//! Noise to latents: the sampling loop over one or two experts.
+
+use kinora_graph::{Executor, HostTensor, ProgramId};
+
+use super::{Condition, Embedding, Event, Listener, Settings, Stage, StageControl};
+use crate::noise;
+use crate::sampler::{Preset, Sampler, SamplerState};
+use crate::wan::rope::timestep_embedding;
+use crate::wan::transformer::{StepShape, step_graph, text_graph};
+use crate::wan::{Expert, Model};
+use crate::{Error, Result};
+
+/// Where a run stands between two steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// `[z_dim, F, h, w]`
+    pub latent: Vec<f32>,
+    /// History of the solver; its `next_step` counts the steps done.
+    pub sampler: SamplerState,
+}
+
+/// The noise that a run with these settings starts from, `[z_dim, F, h, w]`: torch's CPU generator.
+pub fn initial_noise(model: &Model, settings: &Settings) -> Vec<f32> {
+    let elements = model.vae_config.z_dim * settings.latent(model).iter().product::<usize>();
+    noise::randn(settings.seed, elements)
+}
+
+/// A sampling run.
+pub struct Denoiser<'a> {
+    model: &'a Model,
+    settings: &'a Settings,
+    condition: &'a Condition,
+    /// The prompt and, unless guidance is off, the negative prompt.
+    text: &'a [Embedding],
+    sampler: Box<dyn Sampler>,
+    latent: Vec<f32>,
+    done: usize,
+    /// The expert whose programs are on the device.
+    loaded: Option<Loaded>,
+}
+
+struct Loaded {
+    low: bool,
+    guided: bool,
+    step: ProgramId,
+}
+
+impl<'a> Denoiser<'a> {
+    /// A run from `latent` at step 0. `text` holds the embeddings of the prompt and of the negative prompt.
+    pub fn new(
+        model: &'a Model,
+        settings: &'a Settings,
+        condition: &'a Condition,
+        text: &'a [Embedding],
+        latent: Vec<f32>,
+    ) -> Result<Self> {
+        let sampler = settings.sampler()?;
+        Ok(Self {
+            model,
+            settings,
+            condition,
+            text,
+            sampler,
+            latent,
+            done: 0,
+            loaded: None,
+        })
+    }
+
+    /// Goes on from where another run stood.
+    pub fn restore(&mut self, progress: Progress) -> Result<()> {
+        self.done = progress.sampler.next_step;
+        self.sampler.restore(progress.sampler)?;
+        self.latent = progress.latent;
+        Ok(())
+    }
+
+    /// Where the run stands.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            latent: self.latent.clone(),
+            sampler: self.sampler.state(),
+        }
+    }
+
+    /// Steps done.
+    pub fn steps_done(&self) -> usize {
+        self.done
+    }
+
+    /// The latent after the steps done.
+    pub fn latent(&self) -> &[f32] {
+        &self.latent
+    }
+
+    /// Runs the next step. `false` where there was none left.
+    pub fn step(&mut self, executor: &mut dyn Executor, listener: &mut dyn Listener) -> Result<bool> {
+        let count = self.sampler.schedule().steps();
+        if self.done >= count {
+            return Ok(false);
+        }
+        let timestep = self.sampler.schedule().timesteps[self.done];
+        let low = self
+            .model
+            .boundary
+            .is_some_and(|b| f64::from(timestep) < b * TRAIN_STEPS);
+        let guidance = self.settings.guidance[usize::from(low)];
+        let guided = guidance > 1.0 && self.text.len() > 1;
+        self.load(executor, listener, low, guided)?;
+
+        let mut control = StageControl {
+            listener,
+            stage: Stage::Sampling,
+            index: self.done,
+            count,
+        };
+        let velocity = self.velocity(executor, &mut control, timestep, guidance)?;
+        check_usable("sampling", &velocity)?;
+        self.sampler.step(self.done, &velocity, &mut self.latent);
+        self.done += 1;
+        // The official code puts the picture back after every step, diffusers once at the end; what the
+        // transformer sees is the same, since the input is overlaid as well.
+        if self.settings.preset == Preset::Official || self.done == count {
+            self.overlay_first_frame();
+        }
+        listener.event(&Event::Step { done: self.done, count });
+        Ok(true)
+    }
+
+    /// Frees the device.
+    pub fn release(&mut self, executor: &mut dyn Executor) {
+        if let Some(loaded) = self.loaded.take() {
+            executor.release(loaded.step);
+        }
+        executor.clear_states();
+    }
+
+    /// The guided velocity `[z_dim, F, h, w]` of the current latent.
+    fn velocity(
+        &mut self,
+        executor: &mut dyn Executor,
+        control: &mut StageControl<'_>,
+        timestep: f32,
+        guidance: f64,
+    ) -> Result<Vec<f32>> {
+        let config = &self.model.high.config;
+        let latent_shape = self.settings.latent(self.model);
+        let [f, h, w] = latent_shape;
+        let mut input = self.latent.clone();
+        match self.condition {
+            Condition::None => {}
+            Condition::Channels(channels) => input.extend_from_slice(channels),
+            Condition::FirstFrame(frame) => overlay(&mut input, frame, f, h * w),
+        }
+        let latent = HostTensor::f32(&[config.in_channels, f, h, w], input);
+        let times = if matches!(self.condition, Condition::FirstFrame(_)) {
+            vec![0.0, timestep]
+        } else {
+            vec![timestep]
+        };
+        let time = HostTensor::f32(
+            &[times.len(), config.freq_dim],
+            timestep_embedding(&times, config.freq_dim),
+        );
+        let tokens = config.tokens(latent_shape);
+        let first = config.tokens([config.patch_size[0], h, w]);
+        let rows = HostTensor::u32(&[tokens], (0..tokens).map(|token| u32::from(token >= first)).collect());
+        // v = v_neg + g (v_pos - v_neg)
+        let factors = HostTensor::f32(&[2], vec![guidance as f32, (1.0 - guidance) as f32]);
+        let loaded = self.loaded.as_ref().expect("step loads the expert first");
+        let mut inputs = vec![("latent", &latent), ("time", &time)];
+        if times.len() > 1 {
+            inputs.push(("rows", &rows));
+        }
+        if loaded.guided {
+            inputs.push(("guidance", &factors));
+        }
+        let mut outputs = executor.run(loaded.step, &inputs, control)?;
+        Ok(outputs
+            .remove("velocity")
+            .expect("the graph has this output")
+            .into_f32()?)
+    }
+
+    /// Puts an expert's programs on the device in place of the other's, and makes its keys and values of the text.
+    fn load(
+        &mut self,
+        executor: &mut dyn Executor,
+        listener: &mut dyn Listener,
+        low: bool,
+        guided: bool,
+    ) -> Result<()> {
+        if self.loaded.as_ref().is_some_and(|l| l.low == low && l.guided == guided) {
+            return Ok(());
+        }
+        self.release(executor);
+        let expert = match (&self.model.low, low) {
+            (Some(expert), true) => expert,
+            _ => &self.model.high,
+        };
+        let shape = self.step_shape(low, guided);
+        for (branch, embedding) in shape.branches.iter().zip(self.text) {
+            let graph = text_graph(&expert.config, &*expert.weights, &shape, branch)?;
+            let program = executor.compile(graph, &expert.weights)?;
+            let text = HostTensor::f32(&[self.model.text_rows, expert.config.text_dim], embedding.rows.clone());
+            let result = executor.run(program, &[("text", &text)], &mut kinora_graph::NoControl);
+            executor.release(program);
+            result?;
+        }
+        self.loaded = Some(self.compile_step(executor, listener, expert, &shape, low, guided)?);
+        Ok(())
+    }
+
+    fn compile_step(
+        &self,
+        executor: &mut dyn Executor,
+        listener: &mut dyn Listener,
+        expert: &Expert,
+        shape: &StepShape,
+        low: bool,
+        guided: bool,
+    ) -> Result<Loaded> {
+        let step = executor.compile(step_graph(&expert.config, &*expert.weights, shape)?, &expert.weights)?;
+        listener.event(&Event::Planned {
+            stage: Stage::Sampling,
+            needs: executor.requirements(step),
+        });
+        Ok(Loaded { low, guided, step })
+    }
+
+    fn step_shape(&self, low: bool, guided: bool) -> StepShape {
+        let branches: &[&str] = if guided {
+            &["positive", "negative"]
+        } else {
+            &["positive"]
+        };
+        StepShape {
+            latent: self.settings.latent(self.model),
+            text_rows: self.model.text_rows,
+            image_rows: 0,
+            timesteps: if matches!(self.condition, Condition::FirstFrame(_)) {
+                2
+            } else {
+                1
+            },
+            branches: branches.iter().map(|b| (*b).to_owned()).collect(),
+            expert: if low { "low" } else { "high" }.to_owned(),
+        }
+    }
+
+    fn overlay_first_frame(&mut self) {
+        if let Condition::FirstFrame(frame) = self.condition {
+            let [f, h, w] = self.settings.latent(self.model);
+            overlay(&mut self.latent, frame, f, h * w);
+        }
+    }
+}
+
+/// Timesteps count from 0 to this.
+const TRAIN_STEPS: f64 = 1000.0;
+
+/// Replaces frame 0 of a latent `[C, frames, plane]` by `frame` `[C, plane]`.
+fn overlay(latent: &mut [f32], frame: &[f32], frames: usize, plane: usize) {
+    for (channel, values) in latent.chunks_exact_mut(frames * plane).zip(frame.chunks_exact(plane)) {
+        channel[..plane].copy_from_slice(values);
+    }
+}
+
+/// An error where a stage's output is not finite or is the same everywhere: better than a grey clip.
+pub(super) fn check_usable(stage: &'static str, values: &[f32]) -> Result<()> {
+    let why = if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
+        format!("holds {bad}")
+    } else if values.len() > 1 && values.iter().all(|v| v.to_bits() == values[0].to_bits()) {
+        format!("is {} everywhere", values[0])
+    } else {
+        return Ok(());
+    };
+    let remedy = "the weights may be damaged, or the device computes wrongly: try `--precision f32`, `--device cpu`, and `kinora verify`";
+    Err(Error::Unusable {
+        stage,
+        why,
+        remedy: remedy.into(),
+    })
+}

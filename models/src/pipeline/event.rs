@@ -1,0 +1,87 @@
+//! What stages tell whoever listens: progress bars, logs, JSON lines.
+
+use kinora_graph::Requirements;
+use serde::Serialize;
+
+/// A stage of a render.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Prompts to embeddings.
+    Text,
+    /// Picture to latents.
+    Picture,
+    /// Noise to latents.
+    Sampling,
+    /// Latents to frames.
+    Decoding,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Text => "text",
+            Self::Picture => "picture",
+            Self::Sampling => "sampling",
+            Self::Decoding => "decoding",
+        })
+    }
+}
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A stage begins.
+    Started {
+        /// Which.
+        stage: Stage,
+        /// Steps or latent frames to do, 1 where there is nothing to count.
+        count: usize,
+    },
+    /// A program was planned and its weights are on the device.
+    Planned {
+        /// For which stage.
+        stage: Stage,
+        /// What it takes.
+        needs: Requirements,
+    },
+    /// Share of the stage that is done, 0 to 1.
+    Progress {
+        /// Which stage.
+        stage: Stage,
+        /// 0 to 1.
+        done: f64,
+    },
+    /// A sampling step ended.
+    Step {
+        /// Steps done.
+        done: usize,
+        /// Steps in all.
+        count: usize,
+    },
+    /// A stage ended.
+    Finished {
+        /// Which.
+        stage: Stage,
+    },
+    /// Something to know that is not an error.
+    Warning(String),
+}
+
+/// Hears events and can stop the run.
+pub trait Listener {
+    /// Called for each event, in order.
+    fn event(&mut self, event: &Event);
+
+    /// Asked now and then; `true` ends the stage with [`kinora_graph::Error::Cancelled`].
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Hears nothing.
+pub struct Silent;
+
+impl Listener for Silent {
+    fn event(&mut self, _event: &Event) {}
+}

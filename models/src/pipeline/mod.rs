@@ -1,0 +1,44 @@
+//! The stages of a render: text, picture, sampling, decoding. They are joined by plain data (embeddings, latents,
+//! frames), so that each can be run, resumed or replaced by itself.
+
+mod checkpoint;
+mod condition;
+mod decode;
+mod denoise;
+mod estimate;
+mod event;
+mod settings;
+mod text;
+
+pub use checkpoint::Checkpoint;
+pub use condition::{Condition, encode_clip, encode_condition};
+pub use decode::decode;
+pub use denoise::{Denoiser, Progress, initial_noise};
+pub use estimate::estimate;
+pub use event::{Event, Listener, Silent, Stage};
+pub use settings::Settings;
+pub use text::{Embedding, encode_text};
+
+use kinora_graph::Control;
+
+/// Passes a program's progress on to a listener, as part `index` of `count` of a stage.
+struct StageControl<'a> {
+    listener: &'a mut dyn Listener,
+    stage: Stage,
+    index: usize,
+    count: usize,
+}
+
+impl Control for StageControl<'_> {
+    fn progress(&mut self, fraction: f64) {
+        let done = (self.index as f64 + fraction) / self.count as f64;
+        self.listener.event(&Event::Progress {
+            stage: self.stage,
+            done,
+        });
+    }
+
+    fn cancelled(&self) -> bool {
+        self.listener.cancelled()
+    }
+}

@@ -1,0 +1,112 @@
+//! Shapes to test and to measure.
+
+use super::{Attention, HeadDim, Operands, Params, reference};
+use crate::call::{Call, Random, UNTOUCHED, bytes};
+use crate::flags;
+
+/// A case.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Case {
+    /// Variant.
+    pub kernel: Attention,
+    /// Batches, queries, keys, heads, elements of a head.
+    pub shape: [u32; 5],
+    /// [`flags`]; the mask hides about half of the keys.
+    pub flags: u32,
+    /// Only some queries are computed.
+    pub sliced: bool,
+    /// Size of q and k: large ones make the softmax sharp.
+    pub size: f32,
+}
+
+/// The cases.
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut case = |round_f16, shape: [u32; 5], flags, sliced, size| {
+        let head_dim = HeadDim::choose(shape[4]).expect("a head that fits");
+        cases.push(Case {
+            kernel: Attention { head_dim, round_f16 },
+            shape,
+            flags,
+            sliced,
+            size,
+        });
+    };
+    for round_f16 in [false, true] {
+        case(round_f16, [1, 70, 45, 2, 48], 0, true, 1.0);
+        case(round_f16, [2, 33, 67, 3, 128], flags::BIAS | flags::MASK, false, 2.0);
+        case(round_f16, [1, 5, 40, 1, 192], flags::MASK, false, 1.0);
+    }
+    case(false, [1, 1, 1, 1, 2], 0, false, 1.0);
+    case(false, [3, 40, 1, 2, 5], flags::BIAS, true, 1.0);
+    case(false, [1, 31, 32, 4, 32], flags::BIAS, false, 20.0);
+    case(false, [2, 9, 65, 1, 64], flags::MASK, false, 30.0);
+    case(false, [1, 34, 33, 2, 256], 0, true, 1.0);
+    case(false, [1, 6, 77, 2, 130], flags::BIAS | flags::MASK, true, 5.0);
+    case(false, [1, 256, 256, 4, 64], 0, false, 1.0);
+    case(false, [1, 256, 256, 2, 128], 0, false, 1.0);
+    cases
+}
+
+impl Case {
+    /// The case with operands drawn from `seed`.
+    pub fn call(&self, seed: u64) -> Call {
+        let mut random = Random::new(seed);
+        let [batch, lq, lk, heads, head_dim] = self.shape;
+        let (first_query, skipped) = if self.sliced { (lq / 3, lq / 4) } else { (0, 0) };
+        let p = Params {
+            queries: lq - first_query - skipped,
+            first_query,
+            query_length: lq,
+            key_length: lk,
+            heads,
+            head_dim,
+            batch,
+            flags: self.flags,
+            scale: 1.0 / (head_dim as f32).sqrt(),
+            _pad: [0; 3],
+        };
+        let width = heads * head_dim;
+        let q = random.floats((batch * lq * width) as usize, self.size);
+        let k = random.floats((batch * lk * width) as usize, self.size);
+        let v = random.floats((batch * lk * width) as usize, 1.0);
+        let bias = random.floats(((lq + lk - 1) * heads) as usize, 3.0);
+        let mask: Vec<_> = (0..lk)
+            .map(|j| if j % 2 == 1 || j > lk / 2 { f32::MIN } else { 0.0 })
+            .collect();
+        let before = vec![UNTOUCHED; q.len()];
+        let mut expected = before.clone();
+        reference(
+            &self.kernel,
+            &p,
+            Operands {
+                q: &q,
+                k: &k,
+                v: &v,
+                bias: &bias,
+                mask: &mask,
+            },
+            &mut expected,
+        );
+        let operands = vec![
+            bytes(&q),
+            bytes(&k),
+            bytes(&v),
+            bytes(&bias),
+            bytes(&mask),
+            bytes(&before),
+        ];
+        // Large scores are themselves rounded.
+        let tolerance = 5e-6 + 1e-7 * self.size * self.size;
+        let flops = 4.0 * f64::from(batch) * f64::from(p.queries) * f64::from(lk) * f64::from(width);
+        Call::new(
+            &self.kernel,
+            &format!("{:?} flags {}", self.shape, self.flags),
+            &p,
+            operands,
+            expected,
+        )
+        .tolerance(tolerance)
+        .flops(flops)
+    }
+}

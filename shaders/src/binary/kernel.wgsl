@@ -1,0 +1,24 @@
+//#include common
+
+struct Params {
+    count: u32,
+    first: u32,
+    b_count: u32,
+    pad0: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> a: array<f32>;
+@group(0) @binding(2) var<storage, read_write> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let i = flat(group) * 256u + thread;
+    if i >= params.count {
+        return;
+    }
+    let index = params.first + i;
+    let other = b[index % params.b_count];
+    out[index] = select(a[index] + other, a[index] * other, MUL);
+}

@@ -1,0 +1,140 @@
+//! A test case made concrete: what a device test or a benchmark needs, whatever the kernel.
+
+use crate::{Kernel, Shader, WeightType};
+
+/// One dispatch with its operands and what must come out.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Kernel and shape, for messages.
+    pub name: String,
+    /// The shader.
+    pub shader: Shader,
+    /// Bytes of the uniform (binding 0).
+    pub params: Vec<u8>,
+    /// The grid.
+    pub workgroups: [u32; 3],
+    /// Bytes of bindings 1, 2, …; each a multiple of four and at least 16.
+    pub operands: Vec<Vec<u8>>,
+    /// Which of `operands` is written.
+    pub out: usize,
+    /// All elements of that operand afterwards; those that the kernel must leave alone included.
+    pub expected: Vec<f32>,
+    /// Largest allowed [`Call::error`].
+    pub tolerance: f32,
+    /// Multiply-adds times two, for rates; 0 for kernels bound by memory.
+    pub flops: f64,
+}
+
+/// What unwritten elements of an output hold before and after a call.
+pub const UNTOUCHED: f32 = -77.25;
+
+impl Call {
+    /// A call of `kernel`; `operands` in the order of the bindings from 1 on, the last one being the output.
+    pub(crate) fn new<K: Kernel>(
+        kernel: &K,
+        shape: &str,
+        params: &K::Params,
+        operands: Vec<Vec<u8>>,
+        expected: Vec<f32>,
+    ) -> Self {
+        let shader = kernel.shader();
+        let operands: Vec<_> = operands
+            .into_iter()
+            .map(|mut bytes| {
+                bytes.resize(bytes.len().next_multiple_of(4).max(16), 0);
+                bytes
+            })
+            .collect();
+        assert_eq!(operands.len() + 1, shader.bindings.len(), "{}", shader.name);
+        Self {
+            name: format!("{} {shape}", shader.name),
+            params: bytemuck::bytes_of(params).to_vec(),
+            workgroups: kernel.workgroups(params),
+            out: operands.len() - 1,
+            shader,
+            operands,
+            expected,
+            tolerance: 1e-5,
+            flops: 0.0,
+        }
+    }
+
+    pub(crate) fn tolerance(mut self, tolerance: f32) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    pub(crate) fn flops(mut self, flops: f64) -> Self {
+        self.flops = flops;
+        self
+    }
+
+    /// Largest |difference| of `found` over the largest |expected| among the elements written; infinite where one is
+    /// not finite, or where the kernel wrote what it must leave alone.
+    pub fn error(&self, found: &[f32]) -> f32 {
+        assert!(
+            found.len() >= self.expected.len(),
+            "{} of {} elements",
+            found.len(),
+            self.expected.len()
+        );
+        let (mut scale, mut worst) = (f32::MIN_POSITIVE, 0f32);
+        for (e, f) in self.expected.iter().zip(found) {
+            if !f.is_finite() || (*e == UNTOUCHED && *f != UNTOUCHED) {
+                return f32::INFINITY;
+            }
+            if *e != UNTOUCHED {
+                scale = scale.max(e.abs());
+                worst = worst.max((e - f).abs());
+            }
+        }
+        worst / scale
+    }
+}
+
+/// A seeded stream of numbers (PCG): the same cases everywhere.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// A stream.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678)
+    }
+
+    /// The next number below `end`.
+    pub fn below(&mut self, end: u32) -> u32 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let word = (((self.0 >> 18) ^ self.0) >> 27) as u32;
+        ((u64::from(word.rotate_right((self.0 >> 59) as u32)) * u64::from(end)) >> 32) as u32
+    }
+
+    /// A number in [-1, 1).
+    pub fn unit(&mut self) -> f32 {
+        self.below(1 << 24) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    /// `count` numbers in [-scale, scale).
+    pub fn floats(&mut self, count: usize, scale: f32) -> Vec<f32> {
+        (0..count).map(|_| self.unit() * scale).collect()
+    }
+
+    /// `count` numbers in [-scale, scale) that the format holds exactly, and their bytes.
+    pub(crate) fn weights(&mut self, weight: WeightType, count: usize, scale: f32) -> (Vec<f32>, Vec<u8>) {
+        let bytes = weight
+            .dtype()
+            .encode_f32(&self.floats(count, scale))
+            .expect("a float type");
+        let mut values = vec![0.0; count];
+        weight.dtype().decode_f32(&bytes, &mut values);
+        (values, bytes)
+    }
+}
+
+/// Bytes of an operand.
+pub(crate) fn bytes<T: bytemuck::NoUninit>(values: &[T]) -> Vec<u8> {
+    bytemuck::cast_slice(values).to_vec()
+}

@@ -1,0 +1,114 @@
+//! Convolution over `[T, H, W, C]` as an implicit matrix product; frames of a cache come before x.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::kernel::{PARAMS, WEIGHT, arena};
+use crate::linear::Tile;
+use crate::text::Text;
+use crate::{Binding, Kernel, Shader, WeightType};
+
+mod cases;
+mod reference;
+pub use cases::{Case, cases};
+pub use reference::{Operands, reference};
+
+/// A variant. [`Tile::FewRows`] does not exist here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Conv3d {
+    /// Format of the weight.
+    pub weight: WeightType,
+    /// Both operands are rounded to f16 before they are multiplied.
+    pub round_f16: bool,
+    /// See [`Tile`].
+    pub tile: Tile,
+}
+
+impl Conv3d {
+    /// The tile for `n` output channels.
+    pub fn tile(n: u32) -> Tile {
+        Tile::choose_many(n)
+    }
+}
+
+/// Uniform parameters.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub struct Params {
+    /// Output voxels to compute.
+    pub m: u32,
+    /// Output channels to compute.
+    pub n: u32,
+    /// kt · kh · kw · C: the row stride of the weight `[O, kt, kh, kw, C]`.
+    pub k: u32,
+    /// First output voxel, counted over `[To, Ho, Wo]`; of residual and out alike.
+    pub first_row: u32,
+    /// Elements before the first weight row in its binding.
+    pub weight_offset: u32,
+    /// First output channel, of out, residual and bias alike.
+    pub first_column: u32,
+    /// All output channels.
+    pub out_stride: u32,
+    /// [`crate::flags`]: BIAS, RESIDUAL.
+    pub flags: u32,
+    /// Frames of the cache (0: none), frames of x, height, width.
+    pub input: [u32; 4],
+    /// Output height and width, and nothing.
+    pub output: [u32; 4],
+    /// kt, kh, kw, C.
+    pub kernel: [u32; 4],
+    /// In time, height and width, and nothing.
+    pub stride: [u32; 4],
+    /// Zeros in front, above and on the left, and nothing. Those below and on the right follow from `output`.
+    pub padding: [u32; 4],
+}
+
+/// The cache and x are `[Tc, H, W, C]` and `[T, H, W, C]`.
+pub const BINDINGS: &[Binding] = &[
+    PARAMS,
+    WEIGHT,
+    arena("x"),
+    arena("cache"),
+    arena("bias"),
+    arena("residual"),
+    arena("out"),
+];
+
+impl Kernel for Conv3d {
+    type Params = Params;
+
+    fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for weight in WeightType::ALL {
+            for round_f16 in [false, true] {
+                for tile in [Tile::Square, Tile::Tall] {
+                    all.push(Self {
+                        weight,
+                        round_f16,
+                        tile,
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    fn shader(&self) -> Shader {
+        let text = Text::new(include_str!("kernel.wgsl"))
+            .snippet("weight", self.weight.snippet())
+            .constant("ROUND_A", self.round_f16)
+            .constant("ROUND_B", self.round_f16)
+            .constant("ACROSS", self.tile.across())
+            .constant("B_COLUMNS_FIRST", false);
+        let rounding = if self.round_f16 { ".f16" } else { "" };
+        Shader {
+            name: format!("conv3d.{}.{}{rounding}", self.weight.name(), self.tile.name()),
+            source: text.finish(),
+            bindings: BINDINGS,
+            workgroup_size: [128, 1, 1],
+        }
+    }
+
+    fn workgroups(&self, params: &Params) -> [u32; 3] {
+        self.tile.workgroups(params.m, params.n)
+    }
+}

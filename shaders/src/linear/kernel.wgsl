@@ -1,0 +1,63 @@
+//#include common
+//#include activation
+//#include weight
+
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    first_row: u32,
+    weight_offset: u32,
+    first_column: u32,
+    out_stride: u32,
+    flags: u32,
+    gate_column: u32,
+    table_stride: u32,
+    pad0: u32,
+    pad1: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(3) var<storage, read_write> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> table: array<f32>;
+@group(0) @binding(6) var<storage, read_write> rows: array<u32>;
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
+
+// Epilogue and store of up to four elements of a row.
+fn store(local_row: u32, local_column: u32, product: vec4<f32>) {
+    let row = params.first_row + local_row;
+    let column = params.first_column + local_column;
+    let count = min(4u, params.n - local_column);
+    let place = row * params.out_stride + column;
+    var y = product;
+    if (params.flags & HAS_BIAS) != 0u {
+        for (var i = 0u; i < count; i++) {
+            y[i] += bias[column + i];
+        }
+    }
+    y = activate(y);
+    if RESIDUAL && (params.flags & HAS_TABLE) != 0u {
+        var table_row = 0u;
+        if (params.flags & HAS_ROWS) != 0u {
+            table_row = rows[row];
+        }
+        let gate = table_row * params.table_stride + params.gate_column + column;
+        for (var i = 0u; i < count; i++) {
+            y[i] *= table[gate + i];
+        }
+    }
+    for (var i = 0u; i < count; i++) {
+        var value = y[i];
+        if RESIDUAL {
+            value += residual[place + i];
+        }
+        if TIMES {
+            value *= residual[place + i];
+        }
+        out[place + i] = value;
+    }
+}
+
+//#include body

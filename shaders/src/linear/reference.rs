@@ -1,0 +1,126 @@
+//! The plain version.
+
+use kinora_quant::round_f16;
+
+use super::{Epilogue, Linear, Params};
+use crate::{Activation, flags};
+
+/// The operands, `weight` decoded; those that the flags leave out may be empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Operands<'a> {
+    /// `[…, K]`
+    pub x: &'a [f32],
+    /// `[…, K]`
+    pub weight: &'a [f32],
+    /// `[N]`
+    pub bias: &'a [f32],
+    /// Of the shape of out.
+    pub residual: &'a [f32],
+    /// `[R, W]`
+    pub table: &'a [f32],
+    /// One for each row.
+    pub rows: &'a [u32],
+}
+
+/// What the kernel does, with sums in f64.
+pub fn reference(kernel: &Linear, p: &Params, o: Operands<'_>, out: &mut [f32]) {
+    let operand = |v: f32| f64::from(if kernel.round_f16 { round_f16(v) } else { v });
+    for m in 0..p.m as usize {
+        let row = p.first_row as usize + m;
+        for n in 0..p.n as usize {
+            let column = p.first_column as usize + n;
+            let k = p.k as usize;
+            let a = &o.x[row * k..][..k];
+            let b = &o.weight[p.weight_offset as usize + n * k..][..k];
+            let mut y: f64 = a.iter().zip(b).map(|(a, b)| operand(*a) * operand(*b)).sum();
+            let place = row * p.out_stride as usize + column;
+            if p.flags & flags::BIAS != 0 {
+                y += f64::from(o.bias[column]);
+            }
+            out[place] = match kernel.epilogue {
+                Epilogue::Activation(activation) => activation.apply(y),
+                Epilogue::GeluTanhTimes => Activation::GeluTanh.apply(y) * f64::from(o.residual[place]),
+                Epilogue::Residual => {
+                    if p.flags & flags::TABLE != 0 {
+                        let table_row = if p.flags & flags::ROWS != 0 {
+                            o.rows[row] as usize
+                        } else {
+                            0
+                        };
+                        y *= f64::from(o.table[table_row * p.table_stride as usize + p.gate_column as usize + column]);
+                    }
+                    f64::from(o.residual[place]) + y
+                }
+            } as f32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Operands, reference};
+    use crate::linear::{Epilogue, Linear, Params, Tile};
+    use crate::{Activation, WeightType, flags};
+
+    const KERNEL: Linear = Linear {
+        weight: WeightType::F32,
+        round_f16: false,
+        epilogue: Epilogue::Residual,
+        tile: Tile::Square,
+    };
+
+    #[test]
+    fn a_gated_residual_by_hand() {
+        let p = Params {
+            m: 2,
+            n: 1,
+            k: 2,
+            first_column: 1,
+            out_stride: 2,
+            weight_offset: 2,
+            flags: flags::BIAS | flags::TABLE | flags::ROWS,
+            gate_column: 1,
+            table_stride: 3,
+            ..Params::default()
+        };
+        let o = Operands {
+            x: &[1.0, 2.0, 3.0, 4.0],
+            weight: &[9.0, 9.0, 10.0, 100.0],
+            bias: &[9.0, 0.5],
+            residual: &[0.0, 1.0, 0.0, 2.0],
+            table: &[0.0, 0.0, 2.0, 0.0, 0.0, -1.0],
+            rows: &[1, 0],
+        };
+        let mut out = [7.0; 4];
+        reference(&KERNEL, &p, o, &mut out);
+        assert_eq!(out, [7.0, 1.0 - 210.5, 7.0, 2.0 + 2.0 * 430.5]);
+    }
+
+    #[test]
+    fn rounding_loses_what_f16_cannot_hold() {
+        let p = Params {
+            m: 1,
+            n: 1,
+            k: 1,
+            out_stride: 1,
+            ..Params::default()
+        };
+        let kernel = Linear {
+            round_f16: true,
+            epilogue: Epilogue::Activation(Activation::None),
+            ..KERNEL
+        };
+        let mut out = [0.0];
+        reference(
+            &kernel,
+            &p,
+            Operands {
+                x: &[2049.0],
+                weight: &[1.0 + 2f32.powi(-12)],
+                ..Operands::default()
+            },
+            &mut out,
+        );
+        assert_eq!(out, [2048.0]);
+    }
+}

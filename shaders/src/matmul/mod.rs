@@ -1,0 +1,100 @@
+//! `out = alpha · A B`, both operands activations; A `[M, K]`, B `[N, K]` (transposed) or `[K, N]`.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::kernel::{PARAMS, arena};
+use crate::linear::Tile;
+use crate::text::Text;
+use crate::{Binding, Kernel, Shader};
+
+mod cases;
+mod reference;
+pub use cases::{Case, cases};
+pub use reference::{Operands, reference};
+
+/// A variant. For scores round both operands, for probabilities times values only B.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Matmul {
+    /// B is `[N, K]`; `[K, N]` otherwise.
+    pub transposed: bool,
+    /// A is rounded to f16 before the product.
+    pub round_a: bool,
+    /// B is rounded to f16 before the product.
+    pub round_b: bool,
+}
+
+/// Uniform parameters. Offsets and strides are in elements.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub struct Params {
+    /// Rows of A.
+    pub m: u32,
+    /// Columns of the result.
+    pub n: u32,
+    /// Length of the products.
+    pub k: u32,
+    /// Factor.
+    pub alpha: f32,
+    /// First element of A.
+    pub a_offset: u32,
+    /// Row stride of A.
+    pub a_stride: u32,
+    /// First element of B.
+    pub b_offset: u32,
+    /// Row stride of B as it is stored.
+    pub b_stride: u32,
+    /// First element of the result.
+    pub out_offset: u32,
+    /// Row stride of the result.
+    pub out_stride: u32,
+    /// Nothing.
+    pub _pad: [u32; 2],
+}
+
+/// See [`crate::Shader::bindings`].
+pub const BINDINGS: &[Binding] = &[PARAMS, arena("a"), arena("b"), arena("out")];
+
+impl Kernel for Matmul {
+    type Params = Params;
+
+    fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for transposed in [true, false] {
+            for round_a in [false, true] {
+                for round_b in [false, true] {
+                    all.push(Self {
+                        transposed,
+                        round_a,
+                        round_b,
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    fn shader(&self) -> Shader {
+        let text = Text::new(include_str!("kernel.wgsl"))
+            .constant("ROUND_A", self.round_a)
+            .constant("ROUND_B", self.round_b)
+            .constant("ACROSS", Tile::Square.across())
+            .constant("B_COLUMNS_FIRST", !self.transposed);
+        let layout = if self.transposed { "nk" } else { "kn" };
+        let rounding = match (self.round_a, self.round_b) {
+            (false, false) => "",
+            (true, false) => ".f16_a",
+            (false, true) => ".f16_b",
+            (true, true) => ".f16",
+        };
+        Shader {
+            name: format!("matmul.{layout}{rounding}"),
+            source: text.finish(),
+            bindings: BINDINGS,
+            workgroup_size: [128, 1, 1],
+        }
+    }
+
+    fn workgroups(&self, params: &Params) -> [u32; 3] {
+        Tile::Square.workgroups(params.m, params.n)
+    }
+}

@@ -1,0 +1,71 @@
+//! RMS norm over all heads together, weight, then rotation of adjacent pairs.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::kernel::{PARAMS, arena};
+use crate::norm::Lanes;
+use crate::text::Text;
+use crate::{Binding, Kernel, Shader};
+
+mod cases;
+mod reference;
+pub use cases::{Case, cases};
+pub use reference::{Operands, reference};
+
+/// A variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QkNormRope {
+    /// See [`Lanes`]; chosen by heads · head_dim.
+    pub lanes: Lanes,
+}
+
+/// Uniform parameters.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub struct Params {
+    /// Rows to compute.
+    pub rows: u32,
+    /// First row, of x, cos, sin and out alike.
+    pub first_row: u32,
+    /// Heads.
+    pub heads: u32,
+    /// Even.
+    pub head_dim: u32,
+    /// Added to the mean square.
+    pub eps: f32,
+    /// Nothing.
+    pub _pad: [u32; 3],
+}
+
+/// `scale` is the norm's weight `[heads · head_dim]`; cos and sin are `[L, head_dim / 2]`.
+pub const BINDINGS: &[Binding] = &[
+    PARAMS,
+    arena("x"),
+    arena("scale"),
+    arena("cosines"),
+    arena("sines"),
+    arena("out"),
+];
+
+impl Kernel for QkNormRope {
+    type Params = Params;
+
+    fn all() -> Vec<Self> {
+        Lanes::ALL.into_iter().map(|lanes| Self { lanes }).collect()
+    }
+
+    fn shader(&self) -> Shader {
+        Shader {
+            name: format!("qk_norm_rope.{}", self.lanes.count()),
+            source: Text::new(include_str!("kernel.wgsl"))
+                .constant("LANES", self.lanes.count())
+                .finish(),
+            bindings: BINDINGS,
+            workgroup_size: [256, 1, 1],
+        }
+    }
+
+    fn workgroups(&self, params: &Params) -> [u32; 3] {
+        self.lanes.workgroups(params.rows)
+    }
+}

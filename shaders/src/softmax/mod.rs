@@ -1,0 +1,54 @@
+//! Softmax of each row, in place or not.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::kernel::{PARAMS, arena, flat_grid};
+use crate::text::Text;
+use crate::{Binding, Kernel, Shader};
+
+mod cases;
+mod reference;
+pub use cases::{Case, cases};
+pub use reference::reference;
+
+/// The only variant: one workgroup a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Softmax;
+
+/// Uniform parameters.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub struct Params {
+    /// Rows to compute.
+    pub rows: u32,
+    /// Columns.
+    pub columns: u32,
+    /// First row, of x and out alike.
+    pub first_row: u32,
+    /// Nothing.
+    pub _pad: u32,
+}
+
+/// `x` and `out` may be the same range.
+pub const BINDINGS: &[Binding] = &[PARAMS, arena("x"), arena("out")];
+
+impl Kernel for Softmax {
+    type Params = Params;
+
+    fn all() -> Vec<Self> {
+        vec![Self]
+    }
+
+    fn shader(&self) -> Shader {
+        Shader {
+            name: "softmax".to_owned(),
+            source: Text::new(include_str!("kernel.wgsl")).constant("LANES", 256).finish(),
+            bindings: BINDINGS,
+            workgroup_size: [256, 1, 1],
+        }
+    }
+
+    fn workgroups(&self, params: &Params) -> [u32; 3] {
+        flat_grid(params.rows)
+    }
+}

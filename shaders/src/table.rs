@@ -1,0 +1,73 @@
+//! The one list of kernels.
+
+use crate::{
+    Call, Kernel, Shader, attention, binary, combine, conv3d, fill, gather, linear, matmul, norm, qk_norm_rope,
+    rearrange, softmax, unary,
+};
+
+/// Every variant of every kernel.
+pub fn shaders() -> Vec<Shader> {
+    fn of<K: Kernel>() -> impl Iterator<Item = Shader> {
+        K::all().into_iter().map(|kernel| kernel.shader())
+    }
+    of::<linear::Linear>()
+        .chain(of::<conv3d::Conv3d>())
+        .chain(of::<matmul::Matmul>())
+        .chain(of::<attention::Attention>())
+        .chain(of::<softmax::Softmax>())
+        .chain(of::<norm::Norm>())
+        .chain(of::<qk_norm_rope::QkNormRope>())
+        .chain(of::<gather::Gather>())
+        .chain(of::<rearrange::Rearrange>())
+        .chain(of::<unary::Unary>())
+        .chain(of::<binary::Binary>())
+        .chain(of::<combine::Combine>())
+        .chain(of::<fill::Fill>())
+        .collect()
+}
+
+/// Makes the calls of a kernel's cases from a seed.
+pub type Calls = fn(u64) -> Vec<Call>;
+
+/// Every kernel's name and test calls.
+pub const CALLS: [(&str, Calls); 13] = [
+    ("linear", |seed| {
+        linear::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("conv3d", |seed| {
+        conv3d::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("matmul", |seed| {
+        matmul::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("attention", |seed| {
+        attention::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("softmax", |seed| {
+        softmax::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("norm", |seed| {
+        norm::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("qk_norm_rope", |seed| {
+        qk_norm_rope::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("gather", |seed| {
+        gather::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("rearrange", |seed| {
+        rearrange::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("unary", |seed| {
+        unary::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("binary", |seed| {
+        binary::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("combine", |seed| {
+        combine::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("fill", |seed| {
+        fill::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+];

@@ -1,0 +1,153 @@
+//! Composes WGSL: text in, text out.
+//!
+//! A kernel's `kernel.wgsl` is plain WGSL plus three directives, each alone on its line:
+//! - `//#include NAME` is replaced by a snippet: one of `shared/`, or one that the variant brings (`weight`);
+//! - `//#repeat $i COUNT` … `//#end` repeats the lines between, `$i` replaced by 0, 1, … (for accumulators that
+//!   must stay in registers whatever a driver's loop unrolling does);
+//! - constants of the variant come first, as `const NAME = value;` lines.
+
+use std::fmt::Write;
+
+use crate::{Activation, flags};
+
+/// The snippets that any kernel may include.
+const SHARED: [(&str, &str); 4] = [
+    ("common", include_str!("shared/common.wgsl")),
+    ("activation", include_str!("shared/activation.wgsl")),
+    ("gemm", include_str!("shared/gemm.wgsl")),
+    ("reduce", include_str!("shared/reduce.wgsl")),
+];
+
+/// A text under construction.
+#[derive(Clone, Debug)]
+pub struct Text {
+    source: &'static str,
+    constants: Vec<(&'static str, String)>,
+    snippets: Vec<(&'static str, &'static str)>,
+}
+
+impl Text {
+    /// Starts from a kernel's text.
+    pub fn new(source: &'static str) -> Self {
+        Self {
+            source,
+            constants: Vec::new(),
+            snippets: SHARED.to_vec(),
+        }
+    }
+
+    /// Defines `const name = value`.
+    #[must_use]
+    pub fn constant(mut self, name: &'static str, value: impl Into<Constant>) -> Self {
+        self.constants.push((name, value.into().0));
+        self
+    }
+
+    /// Defines the snippet `activate`: `activate(x)` on vectors of four.
+    #[must_use]
+    pub fn activation(self, activation: Activation) -> Self {
+        self.snippet("activate", activation.snippet())
+    }
+
+    /// Defines the snippet `name`.
+    #[must_use]
+    pub fn snippet(mut self, name: &'static str, text: &'static str) -> Self {
+        self.snippets.push((name, text));
+        self
+    }
+
+    /// The complete WGSL.
+    ///
+    /// # Panics
+    /// If a directive names what is not defined: a mistake in a kernel's text, which the crate's tests find.
+    pub fn finish(self) -> String {
+        let mut out = String::new();
+        for (name, value) in &self.constants {
+            writeln!(out, "const {name} = {value};").expect("a string takes all");
+        }
+        for (name, bit) in flags::ALL {
+            writeln!(out, "const {name} = {bit}u;").expect("a string takes all");
+        }
+        self.expand(self.source, &mut out);
+        out
+    }
+
+    fn expand(&self, source: &str, out: &mut String) {
+        let mut lines = source.lines();
+        while let Some(line) = lines.next() {
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("//#include") => {
+                    let name = words.next().expect("an include names a snippet");
+                    let (_, text) = self
+                        .snippets
+                        .iter()
+                        .find(|(n, _)| *n == name)
+                        .unwrap_or_else(|| panic!("no snippet {name}"));
+                    self.expand(text, out);
+                }
+                Some("//#repeat") => {
+                    let variable = words.next().expect("a repeat names its variable");
+                    let count = self.count(words.next().expect("a repeat has a count"));
+                    let body: Vec<_> = lines.by_ref().take_while(|l| l.trim() != "//#end").collect();
+                    for i in 0..count {
+                        for line in &body {
+                            self.expand(&line.replace(variable, &i.to_string()), out);
+                        }
+                    }
+                }
+                _ => {
+                    out.push_str(line);
+                    out.push('\n');
+                }
+            }
+        }
+    }
+
+    fn count(&self, word: &str) -> u32 {
+        let value = self
+            .constants
+            .iter()
+            .find(|(name, _)| *name == word)
+            .map_or(word, |(_, value)| value);
+        value
+            .trim_end_matches('u')
+            .parse()
+            .unwrap_or_else(|_| panic!("{word} is not a count"))
+    }
+}
+
+/// A value in WGSL's spelling.
+#[derive(Clone, Debug)]
+pub struct Constant(String);
+
+impl From<u32> for Constant {
+    fn from(value: u32) -> Self {
+        Self(format!("{value}u"))
+    }
+}
+
+impl From<bool> for Constant {
+    fn from(value: bool) -> Self {
+        Self(value.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Text;
+
+    #[test]
+    fn directives_expand() {
+        let text = Text::new("//#include a\n//#repeat $i N\nlet x$i = $iu;\n//#end\nend")
+            .constant("N", 2)
+            .constant("B", true)
+            .snippet("a", "// from a")
+            .finish();
+        assert!(
+            text.starts_with("const N = 2u;\nconst B = true;\nconst HAS_BIAS = 1u;\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("// from a\nlet x0 = 0u;\nlet x1 = 1u;\nend\n"), "{text}");
+    }
+}

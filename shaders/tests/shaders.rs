@@ -1,0 +1,160 @@
+//! Every variant is parsed, validated, compared with its signature and translated, without a GPU.
+
+use std::collections::BTreeSet;
+
+use kinora_shaders::{BindingKind, Shader, table};
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, StorageAccess};
+
+/// What core WebGPU promises.
+const STORAGE_BUFFERS: usize = 8;
+const WORKGROUP_MEMORY: u32 = 16 * 1024;
+const INVOCATIONS: u32 = 256;
+
+/// Nothing beyond core WebGPU, of which `pack2x16float` is a part.
+const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+
+fn validated(shader: &Shader) -> (Module, ModuleInfo) {
+    let module = naga::front::wgsl::parse_str(&shader.source)
+        .unwrap_or_else(|e| panic!("{}: {}", shader.name, e.emit_to_string(&shader.source)));
+    let info = Validator::new(ValidationFlags::all(), CAPABILITIES)
+        .validate(&module)
+        .unwrap_or_else(|e| panic!("{}: {}", shader.name, e.emit_to_string(&shader.source)));
+    (module, info)
+}
+
+#[test]
+fn names_are_unique() {
+    let shaders = table::shaders();
+    let names: BTreeSet<_> = shaders.iter().map(|s| &s.name).collect();
+    assert_eq!(names.len(), shaders.len());
+}
+
+#[test]
+fn globals_are_the_bindings() {
+    for shader in table::shaders() {
+        let (module, _) = validated(&shader);
+        let mut memory = 0;
+        let mut found = vec![None; shader.bindings.len()];
+        for (_, global) in module.global_variables.iter() {
+            let size = module.types[global.ty].inner.size(module.to_ctx());
+            if global.space == AddressSpace::WorkGroup {
+                memory += size;
+                continue;
+            }
+            let binding = global.binding.expect("a resource has a binding");
+            assert_eq!(binding.group, 0, "{}", shader.name);
+            let kind = match global.space {
+                AddressSpace::Uniform => BindingKind::Uniform,
+                AddressSpace::Storage { access } if access == StorageAccess::LOAD => BindingKind::Weights,
+                AddressSpace::Storage { access } if access == StorageAccess::LOAD | StorageAccess::STORE => {
+                    BindingKind::Arena
+                }
+                space => panic!("{}: {space:?}", shader.name),
+            };
+            let name = global.name.as_deref().expect("a global has a name");
+            found[binding.binding as usize] = Some((name, kind));
+        }
+        let signature: Vec<_> = shader.bindings.iter().map(|b| Some((b.name, b.kind))).collect();
+        assert_eq!(found, signature, "{}", shader.name);
+        assert_eq!(shader.bindings[0].kind, BindingKind::Uniform, "{}", shader.name);
+        assert!(shader.bindings.len() - 1 <= STORAGE_BUFFERS, "{}", shader.name);
+        assert!(
+            memory <= WORKGROUP_MEMORY,
+            "{}: {memory} bytes of workgroup memory",
+            shader.name
+        );
+
+        let [entry] = &module.entry_points[..] else {
+            panic!("{}: one entry point", shader.name)
+        };
+        assert_eq!(
+            (entry.name.as_str(), entry.workgroup_size),
+            ("main", shader.workgroup_size),
+            "{}",
+            shader.name
+        );
+        assert!(
+            shader.workgroup_size.iter().product::<u32>() <= INVOCATIONS,
+            "{}",
+            shader.name
+        );
+    }
+}
+
+#[test]
+fn uniforms_have_the_size_of_the_params() {
+    for (_, calls) in table::CALLS {
+        let mut seen = BTreeSet::new();
+        for call in calls(1) {
+            if !seen.insert(call.shader.name.clone()) {
+                continue;
+            }
+            let (module, _) = validated(&call.shader);
+            let (_, uniform) = module
+                .global_variables
+                .iter()
+                .find(|(_, g)| g.space == AddressSpace::Uniform)
+                .expect("a uniform");
+            let size = module.types[uniform.ty].inner.size(module.to_ctx()) as usize;
+            assert_eq!((size, size % 16), (call.params.len(), 0), "{}", call.name);
+        }
+    }
+}
+
+#[test]
+fn calls_keep_to_the_limits() {
+    for (kernel, calls) in table::CALLS {
+        let calls = calls(2);
+        assert!(!calls.is_empty(), "{kernel}");
+        for call in calls {
+            assert!(
+                call.workgroups.iter().all(|n| (1..=65_535).contains(n)),
+                "{}: {:?}",
+                call.name,
+                call.workgroups
+            );
+            assert!(
+                call.operands.iter().all(|o| o.len() >= 16 && o.len() % 4 == 0),
+                "{}",
+                call.name
+            );
+            assert!(
+                call.operands[call.out].len() >= 4 * call.expected.len(),
+                "{}",
+                call.name
+            );
+            assert!(call.expected.iter().all(|v| v.is_finite()), "{}", call.name);
+        }
+    }
+}
+
+#[test]
+fn every_variant_becomes_spirv_msl_and_hlsl() {
+    for shader in table::shaders() {
+        let (module, info) = validated(&shader);
+        let words = spv::write_vec(&module, &info, &spv::Options::default(), None)
+            .unwrap_or_else(|e| panic!("{}: SPIR-V: {e}", shader.name));
+        assert!(!words.is_empty());
+
+        let options = msl::Options {
+            fake_missing_bindings: true,
+            ..msl::Options::default()
+        };
+        let (text, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
+            .unwrap_or_else(|e| panic!("{}: MSL: {e}", shader.name));
+        assert!(text.contains("kernel void"), "{}", shader.name);
+
+        let mut text = String::new();
+        let options = hlsl::Options {
+            fake_missing_bindings: true,
+            ..hlsl::Options::default()
+        };
+        let pipeline = hlsl::PipelineOptions::default();
+        hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(&module, &info, None)
+            .unwrap_or_else(|e| panic!("{}: HLSL: {e}", shader.name));
+        assert!(text.contains("numthreads"), "{}", shader.name);
+    }
+}
