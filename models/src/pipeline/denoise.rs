@@ -93,10 +93,11 @@ impl<'a> Denoiser<'a> {
         &self.latent
     }
 
-    /// Runs the next step. `false` where there was none left.
+    /// Runs the next step. `false` where there was none left: the latent is final then, and not before.
     pub fn step(&mut self, executor: &mut dyn Executor, listener: &mut dyn Listener) -> Result<bool> {
         let count = self.sampler.schedule().steps();
         if self.done >= count {
+            self.overlay_first_frame();
             return Ok(false);
         }
         let timestep = self.sampler.schedule().timesteps[self.done];
@@ -118,9 +119,9 @@ impl<'a> Denoiser<'a> {
         check_usable("sampling", &velocity)?;
         self.sampler.step(self.done, &velocity, &mut self.latent);
         self.done += 1;
-        // The official code puts the picture back after every step, diffusers once at the end; what the
+        // The official code puts the picture back after every step, diffusers once after the last; what the
         // transformer sees is the same, since the input is overlaid as well.
-        if self.settings.preset == Preset::Official || self.done == count {
+        if self.settings.preset == Preset::Official {
             self.overlay_first_frame();
         }
         listener.event(&Event::Step { done: self.done, count });

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    DpmSolverPp, Euler, Result, Sampler, SamplerError, Schedule, SecondOrder, UniPc, config::Config, schedule::Shift,
+    DpmSolverPp, Euler, Result, Sampler, SamplerError, Schedule, SecondOrder, UniPc, config::Config, original,
+    schedule::Shift,
 };
 
 const UNIPC: &str = "UniPCMultistepScheduler";
@@ -19,7 +20,7 @@ struct Timesteps {
 
 /// Makes the sampler that diffusers 0.42 would: `class` is the scheduler's class name, `config` its configuration
 /// (absent keys have diffusers' defaults), `args` holds `num_inference_steps` and optionally
-/// `set_timesteps: {sigmas, mu}`.
+/// `set_timesteps: {sigmas, mu}`. The solver classes of Wan's own repository are known too.
 ///
 /// A configuration value that changes the result and is not implemented is an error; so is an unknown key. Keys
 /// that start with `_`, and values without effect on flow sigmas (betas, timestep spacing), are accepted.
@@ -32,9 +33,11 @@ pub fn from_diffusers(class: &str, config: &Value, args: &Value) -> Result<Box<d
         UNIPC => unipc(config, args),
         EULER => euler(config, args),
         DPMPP => dpmpp(config, args),
+        original::UNIPC => original::unipc(config, args),
+        original::DPMPP => original::dpmpp(config, args),
         _ => Err(SamplerError::Class {
             class: class.into(),
-            known: [UNIPC, EULER, DPMPP].join(", "),
+            known: [UNIPC, EULER, DPMPP, original::UNIPC, original::DPMPP].join(", "),
         }),
     }
 }

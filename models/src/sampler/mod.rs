@@ -14,6 +14,7 @@ mod dpmpp;
 mod error;
 mod euler;
 mod linear;
+mod original;
 mod registry;
 mod schedule;
 mod state;

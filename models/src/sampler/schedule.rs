@@ -108,6 +108,12 @@ impl Schedule {
         )
     }
 
+    /// [`Schedule::wan_dpmpp`] over levels that were computed elsewhere; 0 is appended.
+    pub(super) fn wan_sigmas(sigmas: &[f64]) -> Result<Self> {
+        check_steps(sigmas.len())?;
+        Self::truncated(sigmas.to_vec(), TRAIN_STEPS)
+    }
+
     /// diffusers' UniPC grid with `use_flow_sigmas`: `grid` (by default `linspace(1, 1/train_steps, n + 1)`
     /// without its end), shifted, stretched to `terminal`, a first sigma of 1 lowered by 1e-6, then 0; timesteps
     /// truncated to whole numbers.

@@ -118,14 +118,21 @@ impl Umt5Config {
             ("num_heads", self.num_heads, 1),
             // Each sign has half of the buckets, and half of those are one position wide.
             ("relative_attention_num_buckets", self.relative_attention_num_buckets, 4),
-            ("relative_attention_max_distance", self.relative_attention_max_distance, self.relative_attention_num_buckets),
+            (
+                "relative_attention_max_distance",
+                self.relative_attention_max_distance,
+                self.relative_attention_num_buckets,
+            ),
         ] {
             if !(least..=MAX).contains(&value) {
                 return Err(format!("`{name}` is {value}; it must be {least} to {MAX}"));
             }
         }
         if !(0.0..=1.0).contains(&self.layer_norm_epsilon) {
-            return Err(format!("`layer_norm_epsilon` is {}; it must be 0 to 1", self.layer_norm_epsilon));
+            return Err(format!(
+                "`layer_norm_epsilon` is {}; it must be 0 to 1",
+                self.layer_norm_epsilon
+            ));
         }
         Ok(())
     }

@@ -19,7 +19,10 @@ impl TransformerConfig {
         width("num_attention_heads · attention_head_dim", self.dim())?;
         // Three axes of positions, each of pairs.
         if self.attention_head_dim % 2 != 0 || self.attention_head_dim < 6 {
-            return Err(format!("`attention_head_dim` is {}; it must be even and at least 6", self.attention_head_dim));
+            return Err(format!(
+                "`attention_head_dim` is {}; it must be even and at least 6",
+                self.attention_head_dim
+            ));
         }
         for (name, value) in [
             ("in_channels", self.in_channels),
@@ -36,7 +39,10 @@ impl TransformerConfig {
             return Err(format!("`freq_dim` is {}; it must be even", self.freq_dim));
         }
         if self.patch_size.iter().any(|p| !(1..=16).contains(p)) {
-            return Err(format!("`patch_size` is {:?}; each of its numbers must be 1 to 16", self.patch_size));
+            return Err(format!(
+                "`patch_size` is {:?}; each of its numbers must be 1 to 16",
+                self.patch_size
+            ));
         }
         layers("num_layers", self.num_layers)?;
         epsilon("eps", self.eps)
@@ -60,7 +66,10 @@ impl VaeConfig {
         width("in_channels", self.in_channels)?;
         width("out_channels", self.out_channels)?;
         if self.num_res_blocks > 64 {
-            return Err(format!("`num_res_blocks` is {}; at most 64 can be", self.num_res_blocks));
+            return Err(format!(
+                "`num_res_blocks` is {}; at most 64 can be",
+                self.num_res_blocks
+            ));
         }
         for base in [self.base_dim, self.decoder_base()] {
             width("base_dim", base)?;
@@ -70,7 +79,10 @@ impl VaeConfig {
             }
         }
         let patch = self.patch_size.unwrap_or(1);
-        if !(1..=16).contains(&patch) || self.in_channels % (patch * patch) != 0 || self.out_channels % (patch * patch) != 0 {
+        if !(1..=16).contains(&patch)
+            || self.in_channels % (patch * patch) != 0
+            || self.out_channels % (patch * patch) != 0
+        {
             return Err(format!(
                 "`patch_size` is {patch}; its square must divide `in_channels` ({}) and `out_channels` ({})",
                 self.in_channels, self.out_channels
@@ -78,28 +90,43 @@ impl VaeConfig {
         }
         for (name, list) in [("latents_mean", &self.latents_mean), ("latents_std", &self.latents_std)] {
             if list.len() != self.z_dim || list.iter().any(|v| !v.is_finite()) {
-                return Err(format!("`{name}` has {} numbers; there must be {} finite ones (`z_dim`)", list.len(), self.z_dim));
+                return Err(format!(
+                    "`{name}` has {} numbers; there must be {} finite ones (`z_dim`)",
+                    list.len(),
+                    self.z_dim
+                ));
             }
         }
         if self.latents_std.iter().any(|v| *v <= 0.0) {
             return Err("`latents_std` holds a number that is not above 0".to_owned());
         }
-        if self.is_residual { self.check_shortcuts() } else { self.check_halving() }
+        if self.is_residual {
+            self.check_shortcuts()
+        } else {
+            self.check_halving()
+        }
     }
 
     /// Shortcuts average or repeat whole groups of channels.
     fn check_shortcuts(&self) -> Result<(), String> {
-        let levels = self.dim_mult.len();
-        for level in 0..levels {
-            let (down, time) = (level + 1 < levels, self.temperal_downsample.get(level) == Some(&true));
-            let factor = if down { 4 } else { 1 } * if time { 2 } else { 1 };
-            let before = self.base_dim * self.dim_mult[level.saturating_sub(1)];
-            let out = self.base_dim * self.dim_mult[level];
-            let grouped = power_of_two_ratio(before * factor, out) && before * factor >= out;
-            let (wide, narrow) = (self.dim_mult[(level + 1).min(levels - 1)], self.dim_mult[level]);
-            let repeated = !down || power_of_two_ratio(narrow * factor, wide) && narrow * factor >= wide;
-            if !(grouped && repeated) {
-                return Err(format!("`dim_mult` is {:?}; level {level} does not fit the shortcuts around it", self.dim_mult));
+        let mult = &self.dim_mult;
+        let time = |level: usize| {
+            if self.temperal_downsample.get(level) == Some(&true) {
+                2
+            } else {
+                1
+            }
+        };
+        let fits = |from: usize, to: usize| from % to == 0 && (from / to).is_power_of_two();
+        for level in 0..mult.len() {
+            let down = if level + 1 < mult.len() { 4 * time(level) } else { 1 };
+            let before = if level == 0 { 1 } else { mult[level - 1] };
+            let wide = mult[(level + 1).min(mult.len() - 1)];
+            let up = level == 0 || fits(mult[level] * 4 * time(level - 1), wide);
+            if !(fits(before * down, mult[level]) && up) {
+                return Err(format!(
+                    "`dim_mult` is {mult:?}; level {level} does not fit the shortcuts around it"
+                ));
             }
         }
         Ok(())
@@ -107,15 +134,19 @@ impl VaeConfig {
 
     /// Upsampling without shortcuts halves the width.
     fn check_halving(&self) -> Result<(), String> {
-        match self.dim_mult.iter().skip(1).find(|mult| self.decoder_base() * **mult % 2 != 0) {
-            Some(mult) => Err(format!("`dim_mult` {mult} of base {} cannot be halved", self.decoder_base())),
+        match self
+            .dim_mult
+            .iter()
+            .skip(1)
+            .find(|mult| self.decoder_base() * **mult % 2 != 0)
+        {
+            Some(mult) => Err(format!(
+                "`dim_mult` {mult} of base {} cannot be halved",
+                self.decoder_base()
+            )),
             None => Ok(()),
         }
     }
-}
-
-fn power_of_two_ratio(a: usize, b: usize) -> bool {
-    a % b == 0 && (a / b).is_power_of_two()
 }
 
 fn width(name: &str, value: usize) -> Result<(), String> {
@@ -133,7 +164,11 @@ fn layers(name: &str, value: usize) -> Result<(), String> {
 }
 
 fn epsilon(name: &str, value: f32) -> Result<(), String> {
-    if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(format!("`{name}` is {value}; it must be 0 to 1")) }
+    if (0.0..=1.0).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("`{name}` is {value}; it must be 0 to 1"))
+    }
 }
 
 #[cfg(test)]
@@ -145,12 +180,30 @@ mod tests {
         for config in [VaeConfig::wan21(), VaeConfig::wan22()] {
             config.check().unwrap();
             for broken in [
-                VaeConfig { dim_mult: vec![], ..config.clone() },
-                VaeConfig { dim_mult: vec![1, 2, 4, 0], ..config.clone() },
-                VaeConfig { base_dim: usize::MAX, ..config.clone() },
-                VaeConfig { patch_size: Some(0), ..config.clone() },
-                VaeConfig { z_dim: 17, ..config.clone() },
-                VaeConfig { num_res_blocks: usize::MAX, ..config.clone() },
+                VaeConfig {
+                    dim_mult: vec![],
+                    ..config.clone()
+                },
+                VaeConfig {
+                    dim_mult: vec![1, 2, 4, 0],
+                    ..config.clone()
+                },
+                VaeConfig {
+                    base_dim: usize::MAX,
+                    ..config.clone()
+                },
+                VaeConfig {
+                    patch_size: Some(0),
+                    ..config.clone()
+                },
+                VaeConfig {
+                    z_dim: 17,
+                    ..config.clone()
+                },
+                VaeConfig {
+                    num_res_blocks: usize::MAX,
+                    ..config.clone()
+                },
             ] {
                 broken.check().unwrap_err();
             }

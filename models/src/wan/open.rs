@@ -227,6 +227,14 @@ impl Model {
                 why,
             })
         };
+        let experts = [Some(&self.high), self.low.as_ref()].into_iter().flatten();
+        let shapes = experts.map(|expert| expert.config.check());
+        if let Some(why) = shapes
+            .chain([self.vae_config.check(), self.text_config.check()])
+            .find_map(Result::err)
+        {
+            return wrong(why);
+        }
         for expert in [Some(&self.high), self.low.as_ref()].into_iter().flatten() {
             if expert.config.text_dim != self.text_config.d_model {
                 return wrong(format!(

@@ -1,0 +1,209 @@
+//! Attention, a block of queries times a block of keys at a time: the scores of a sequence never exist together.
+
+use kinora_graph::{Attention, Result};
+use rayon::prelude::*;
+
+use super::{Machine, operand};
+use crate::frame::Frame;
+use crate::math::exp;
+use crate::matmul::{Mat, Old, Target, Threads, multiply};
+
+/// Most queries of a task.
+const QUERIES: usize = 128;
+
+/// Keys whose scores exist at once; with [`QUERIES`] they take 256 KiB.
+const KEYS: usize = 512;
+
+pub(super) fn run(machine: &Machine<'_>, frame: &Frame<'_>, op: &Attention) -> Result<Vec<f32>> {
+    let q = operand(frame, op.q, machine.precision)?;
+    let k = operand(frame, op.k, machine.precision)?;
+    let v = operand(frame, op.v, machine.precision)?;
+    let shape = frame.shape(op.q);
+    let (queries, width) = (shape[shape.len() - 2], shape[shape.len() - 1]);
+    let keys = frame.shape(op.k)[shape.len() - 2];
+    let positions = queries + keys - 1;
+    // One head's biases together.
+    let bias = frame.optional(op.bias)?.map(|bias| -> Vec<f32> {
+        (0..op.heads * positions)
+            .map(|i| bias[i % positions * op.heads + i / positions])
+            .collect()
+    });
+    let problem = Problem {
+        op,
+        k: &k,
+        v: &v,
+        bias: bias.as_deref(),
+        mask: frame.optional(op.mask)?,
+        queries,
+        keys,
+        width,
+        head: width / op.heads,
+    };
+
+    let mut out = vec![0.0; q.len()];
+    // At least eight tasks where the sequence is short; by shape alone.
+    let block = queries.div_ceil(8).clamp(16, QUERIES);
+    let batches = out
+        .par_chunks_mut((queries * width).max(1))
+        .zip(q.par_chunks((queries * width).max(1)));
+    batches.enumerate().for_each(|(batch, (out, q))| {
+        let tasks = out.par_chunks_mut(block * width).zip(q.par_chunks(block * width));
+        tasks
+            .enumerate()
+            .for_each_init(Scratch::default, |scratch, (index, (out, q))| {
+                for head in 0..op.heads {
+                    problem.block(scratch, out, q, batch, index * block, head);
+                }
+            });
+    });
+    Ok(out)
+}
+
+/// What all tasks share.
+struct Problem<'a> {
+    op: &'a Attention,
+    k: &'a [f32],
+    v: &'a [f32],
+    /// `[heads, Lq + Lk - 1]`
+    bias: Option<&'a [f32]>,
+    mask: Option<&'a [f32]>,
+    queries: usize,
+    keys: usize,
+    /// Of a row: all heads.
+    width: usize,
+    /// Of a head.
+    head: usize,
+}
+
+/// What a task needs for itself.
+#[derive(Default)]
+struct Scratch {
+    scores: Vec<f32>,
+    sums: Vec<f32>,
+    rows: Vec<Running>,
+}
+
+/// The softmax of a query so far.
+#[derive(Clone, Copy)]
+struct Running {
+    highest: f32,
+    total: f64,
+}
+
+impl Problem<'_> {
+    /// One head of the queries `q`, whose first is number `first` of its batch.
+    fn block(&self, scratch: &mut Scratch, out: &mut [f32], q: &[f32], batch: usize, first: usize, head: usize) {
+        let (d, width) = (self.head, self.width);
+        let rows = q.len() / width;
+        let Scratch {
+            scores,
+            sums,
+            rows: running,
+        } = scratch;
+        sums.resize(rows * d, 0.0);
+        running.clear();
+        running.resize(
+            rows,
+            Running {
+                highest: f32::NEG_INFINITY,
+                total: 0.0,
+            },
+        );
+        let q = Mat::new(&q[head * d..], rows, d, width);
+        for start in (0..self.keys).step_by(KEYS) {
+            let keys = (self.keys - start).min(KEYS);
+            let offset = (batch * self.keys + start) * width + head * d;
+            let k = Mat::new(&self.k[offset..], keys, d, width).transposed();
+            let v = Mat::new(&self.v[offset..], keys, d, width);
+            scores.resize(rows * keys, 0.0);
+            multiply(
+                Target::new(scores, keys),
+                Old::Overwritten,
+                q,
+                k,
+                self.op.scale,
+                Threads::One,
+            );
+            for (row, (scores, running)) in scores.chunks_mut(keys).zip(running.iter_mut()).enumerate() {
+                self.add_biases(scores, head, first + row, start);
+                let factor = running.take(scores);
+                if start > 0 && factor != 1.0 {
+                    sums[row * d..][..d].iter_mut().for_each(|sum| *sum *= factor);
+                }
+            }
+            let old = if start == 0 { Old::Overwritten } else { Old::AddedTo };
+            multiply(
+                Target::new(sums, d),
+                old,
+                Mat::new(scores, rows, keys, keys),
+                v,
+                1.0,
+                Threads::One,
+            );
+        }
+        for (row, running) in running.iter().enumerate() {
+            let factor = (1.0 / running.total) as f32;
+            let out = &mut out[row * width + head * d..][..d];
+            out.iter_mut()
+                .zip(&sums[row * d..])
+                .for_each(|(o, sum)| *o = sum * factor);
+        }
+    }
+
+    /// Relative positions and mask, for the scores of one query from key `start` on.
+    fn add_biases(&self, scores: &mut [f32], head: usize, query: usize, start: usize) {
+        if let Some(bias) = self.bias {
+            let positions = self.queries + self.keys - 1;
+            let bias = &bias[head * positions + start + self.queries - 1 - query..];
+            scores.iter_mut().zip(bias).for_each(|(s, b)| *s += b);
+        }
+        if let Some(mask) = self.mask {
+            scores.iter_mut().zip(&mask[start..]).for_each(|(s, m)| *s += m);
+        }
+    }
+}
+
+impl Running {
+    /// Turns scores into weights relative to the highest score so far; returns the factor of all that was summed
+    /// before.
+    fn take(&mut self, scores: &mut [f32]) -> f32 {
+        let highest = highest(scores).max(self.highest);
+        // Where every key so far is masked with minus infinity, nothing has a weight yet.
+        let base = if highest == f32::NEG_INFINITY { 0.0 } else { highest };
+        let factor = exp(self.highest - base);
+        self.highest = highest;
+        self.total = self.total * f64::from(factor) + f64::from(exp_and_sum(scores, base));
+        factor
+    }
+}
+
+/// Lanes that the compiler turns into vectors.
+const LANES: usize = 16;
+
+fn highest(scores: &[f32]) -> f32 {
+    let (chunks, rest) = scores.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in chunks {
+        for (lane, s) in lanes.iter_mut().zip(chunk) {
+            *lane = if *s > *lane { *s } else { *lane };
+        }
+    }
+    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+fn exp_and_sum(scores: &mut [f32], base: f32) -> f32 {
+    let (chunks, rest) = scores.as_chunks_mut::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for chunk in chunks {
+        for (lane, s) in lanes.iter_mut().zip(chunk) {
+            *s = exp(*s - base);
+            *lane += *s;
+        }
+    }
+    let mut sum = lanes.iter().sum();
+    for s in rest {
+        *s = exp(*s - base);
+        sum += *s;
+    }
+    sum
+}

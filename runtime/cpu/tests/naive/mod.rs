@@ -1,0 +1,378 @@
+//! Runs a graph and holds every operation of it against the naive version of its kernel.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kinora_cpu::CpuExecutor;
+use kinora_graph::{
+    Activation, BinaryOp, Builder, Epilogue, Executor, Graph, HostTensor, Matrix, MatrixLayout, NoControl, Node,
+    NormKind, Op, Precision, Rows, UnaryOp, Value,
+};
+use kinora_quant::{DType, Tensor, Weights};
+use kinora_shaders as naive;
+use kinora_shaders::call::Random;
+use kinora_shaders::{WeightType, flags};
+
+/// Largest allowed |difference| over the largest |expected| of an operation's result.
+fn tolerance(op: &Op) -> f32 {
+    match op {
+        // Rounding errors of large scores (some tens in these tests) are factors of the result.
+        Op::Attention(_) => 2e-5,
+        _ => 3e-6,
+    }
+}
+
+/// A graph's surroundings: a checkpoint in memory, and inputs.
+#[derive(Default)]
+pub(crate) struct Setting {
+    tensors: BTreeMap<String, Tensor<'static>>,
+    inputs: Vec<(String, HostTensor)>,
+}
+
+impl Setting {
+    /// Adds a tensor of random numbers in ± `scale`.
+    pub(crate) fn tensor(&mut self, random: &mut Random, name: &str, dtype: DType, shape: &[usize], scale: f32) {
+        let values = random.floats(shape.iter().product(), scale);
+        let bytes = dtype.encode_f32(&values).unwrap();
+        self.tensors
+            .insert(name.to_owned(), Tensor::new(dtype, shape, bytes).unwrap());
+    }
+
+    /// Adds an input.
+    pub(crate) fn input(&mut self, name: &str, tensor: HostTensor) {
+        self.inputs.push((name.to_owned(), tensor));
+    }
+
+    /// Adds an input of random numbers in ± `scale`.
+    pub(crate) fn random_input(&mut self, random: &mut Random, name: &str, shape: &[usize], scale: f32) {
+        self.input(
+            name,
+            HostTensor::f32(shape, random.floats(shape.iter().product(), scale)),
+        );
+    }
+
+    /// Builds a graph with the inputs as values by name, runs it and compares each operation.
+    pub(crate) fn check(
+        self,
+        precision: Precision,
+        build: impl FnOnce(&mut Builder<'_>, &BTreeMap<String, Value>) -> Value,
+    ) {
+        let weights: Arc<dyn Weights> = Arc::new(self.tensors);
+        let mut builder = Builder::new(&*weights);
+        let mut values = BTreeMap::new();
+        for (name, tensor) in &self.inputs {
+            let value = match tensor.element_type() {
+                kinora_graph::ElementType::F32 => builder.input(name, &tensor.shape),
+                kinora_graph::ElementType::U32 => builder.input_u32(name, &tensor.shape),
+            };
+            values.insert(name.clone(), value);
+        }
+        let out = build(&mut builder, &values);
+        builder.output("out", out);
+        let graph = builder.finish();
+
+        let run = |graph: Graph| {
+            let mut cpu = CpuExecutor::new(precision);
+            let program = cpu.compile(graph, &weights).unwrap();
+            let inputs: Vec<_> = self
+                .inputs
+                .iter()
+                .map(|(name, tensor)| (name.as_str(), tensor))
+                .collect();
+            cpu.run(program, &inputs, &mut NoControl).unwrap()
+        };
+        let every = run(graph.with_all_outputs());
+        // Outputs keep operands from being changed in place: the plain run takes other paths to the same bits.
+        assert_eq!(run(graph.clone())["out"], every[&format!("{:05}", out.index())]);
+
+        let mut known: BTreeMap<Value, HostTensor> = BTreeMap::new();
+        for value in graph.values() {
+            let node = graph.node(value);
+            let found = match &node.op {
+                Op::Input { name } => self.inputs.iter().find(|(n, _)| n == name).unwrap().1.clone(),
+                Op::Parameter { name } => HostTensor::f32(&node.shape, weights.tensor(name).unwrap().to_f32().unwrap()),
+                Op::Constant { data } => HostTensor::f32(&node.shape, data.clone()),
+                Op::Fill { value } => HostTensor::f32(&node.shape, vec![*value; node.elements()]),
+                _ => {
+                    let found = &every[&format!("{:05}", value.index())];
+                    compare(
+                        node,
+                        found.as_f32().unwrap(),
+                        &expected(&graph, node, &known, &*weights, precision),
+                    );
+                    found.clone()
+                }
+            };
+            known.insert(value, found);
+        }
+    }
+}
+
+fn compare(node: &Node, found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len(), "{:?}", node.op);
+    let scale = expected.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
+    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+        let fits = (f - e).abs() <= tolerance(&node.op) * scale;
+        assert!(
+            fits,
+            "element {i}: {f} instead of {e} (largest {scale}) in {:?} -> {:?}",
+            node.op, node.shape
+        );
+    }
+}
+
+/// What the kernels' naive versions make of the operands.
+fn expected(
+    graph: &Graph,
+    node: &Node,
+    known: &BTreeMap<Value, HostTensor>,
+    weights: &dyn Weights,
+    precision: Precision,
+) -> Vec<f32> {
+    let get = |value: Value| known[&value].as_f32().unwrap();
+    let optional = |value: Option<Value>| value.map_or(&[][..], get);
+    let flag = |bit: u32, present: bool| if present { bit } else { 0 };
+    let indices = |rows: Rows| match rows {
+        Rows::First => (&[][..], 0),
+        Rows::Indexed(value) => (known[&value].as_u32().unwrap(), flags::ROWS),
+    };
+    let weight = |matrix: &Matrix| decode(weights, matrix);
+    let round_f16 = precision == Precision::F16;
+    let count = node.elements() as u32;
+    let mut out = vec![f32::NAN; node.elements()];
+    match &node.op {
+        Op::Linear(op) => {
+            let (n, k) = (op.weight.n() as u32, op.weight.k as u32);
+            let mut p = naive::linear::Params {
+                m: node.rows() as u32,
+                n,
+                k,
+                out_stride: n,
+                flags: flag(flags::BIAS, op.bias.is_some()),
+                ..Default::default()
+            };
+            let (mut residual, mut table, mut rows) = (&[][..], &[][..], &[][..]);
+            let epilogue = match op.epilogue {
+                Epilogue::Activation(a) => naive::linear::Epilogue::Activation(activation(a)),
+                Epilogue::GeluTanhTimes(other) => {
+                    residual = get(other);
+                    naive::linear::Epilogue::GeluTanhTimes
+                }
+                Epilogue::Residual { residual: other, gate } => {
+                    residual = get(other);
+                    if let Some(gate) = gate {
+                        table = get(gate.table);
+                        let flag;
+                        (rows, flag) = indices(gate.rows);
+                        p.flags |= flags::TABLE | flag;
+                        p.gate_column = gate.column as u32;
+                        p.table_stride = graph.node(gate.table).columns() as u32;
+                    }
+                    naive::linear::Epilogue::Residual
+                }
+            };
+            let kernel = naive::linear::Linear {
+                weight: WeightType::F32,
+                round_f16: round_f16 && !op.precise,
+                epilogue,
+                tile: naive::linear::Tile::Square,
+            };
+            let operands = naive::linear::Operands {
+                x: get(op.x),
+                weight: &weight(&op.weight),
+                bias: optional(op.bias),
+                residual,
+                table,
+                rows,
+            };
+            naive::linear::reference(&kernel, &p, operands, &mut out);
+        }
+        Op::Conv3d(op) => {
+            let [frames, height, width, channels] = graph.node(op.x).shape[..] else {
+                panic!()
+            };
+            let cached = op.cache.map_or(0, |cache| graph.node(cache).shape[0]);
+            let [kt, kh, kw] = op.kernel;
+            let n = op.weight.n() as u32;
+            let p = naive::conv3d::Params {
+                m: node.rows() as u32,
+                n,
+                k: op.weight.k as u32,
+                out_stride: n,
+                flags: flag(flags::BIAS, op.bias.is_some()) | flag(flags::RESIDUAL, op.residual.is_some()),
+                input: [cached, frames, height, width].map(|n| n as u32),
+                output: [node.shape[1], node.shape[2], 0, 0].map(|n| n as u32),
+                kernel: [kt, kh, kw, channels].map(|n| n as u32),
+                stride: [op.stride[0], op.stride[1], op.stride[2], 0].map(|n| n as u32),
+                padding: [op.padding.front, op.padding.top, op.padding.left, 0].map(|n| n as u32),
+                ..Default::default()
+            };
+            let kernel = naive::conv3d::Conv3d {
+                weight: WeightType::F32,
+                round_f16,
+                tile: naive::linear::Tile::Square,
+            };
+            let operands = naive::conv3d::Operands {
+                x: get(op.x),
+                cache: optional(op.cache),
+                weight: &weight(&op.weight),
+                bias: optional(op.bias),
+                residual: optional(op.residual),
+            };
+            naive::conv3d::reference(&kernel, &p, operands, &mut out);
+        }
+        Op::Attention(op) => {
+            let (q, k) = (&graph.node(op.q).shape, &graph.node(op.k).shape);
+            let head_dim = (node.columns() / op.heads) as u32;
+            let p = naive::attention::Params {
+                queries: q[q.len() - 2] as u32,
+                query_length: q[q.len() - 2] as u32,
+                key_length: k[k.len() - 2] as u32,
+                heads: op.heads as u32,
+                head_dim,
+                batch: if q.len() == 3 { q[0] as u32 } else { 1 },
+                flags: flag(flags::BIAS, op.bias.is_some()) | flag(flags::MASK, op.mask.is_some()),
+                scale: op.scale,
+                ..Default::default()
+            };
+            let kernel = naive::attention::Attention {
+                head_dim: naive::attention::HeadDim::choose(head_dim).unwrap(),
+                round_f16,
+            };
+            let operands = naive::attention::Operands {
+                q: get(op.q),
+                k: get(op.k),
+                v: get(op.v),
+                bias: optional(op.bias),
+                mask: optional(op.mask),
+            };
+            naive::attention::reference(&kernel, &p, operands, &mut out);
+        }
+        Op::Norm(op) => {
+            let mut p = naive::norm::Params {
+                rows: node.rows() as u32,
+                columns: node.columns() as u32,
+                flags: flag(flags::WEIGHT, op.weight.is_some()) | flag(flags::BIAS, op.bias.is_some()),
+                eps: op.eps,
+                ..Default::default()
+            };
+            let (mut table, mut rows) = (&[][..], &[][..]);
+            if let Some(m) = op.modulation {
+                table = get(m.table);
+                let flag;
+                (rows, flag) = indices(m.rows);
+                p.flags |= flags::TABLE | flag;
+                (p.shift_column, p.scale_column) = (m.shift as u32, m.scale as u32);
+                p.table_stride = graph.node(m.table).columns() as u32;
+            }
+            let kernel = naive::norm::Norm {
+                kind: match op.kind {
+                    NormKind::Layer => naive::norm::NormKind::Layer,
+                    NormKind::Rms => naive::norm::NormKind::Rms,
+                    NormKind::L2 => naive::norm::NormKind::L2,
+                },
+                activation: activation(op.activation),
+                lanes: naive::norm::Lanes::L16,
+            };
+            let operands = naive::norm::Operands {
+                x: get(op.x),
+                scale: optional(op.weight),
+                bias: optional(op.bias),
+                table,
+                rows,
+            };
+            naive::norm::reference(&kernel, &p, operands, &mut out);
+        }
+        Op::QkNormRope(op) => {
+            let p = naive::qk_norm_rope::Params {
+                rows: node.rows() as u32,
+                heads: op.heads as u32,
+                head_dim: (node.columns() / op.heads) as u32,
+                eps: op.eps,
+                ..Default::default()
+            };
+            let operands = naive::qk_norm_rope::Operands {
+                x: get(op.x),
+                scale: get(op.weight),
+                cosines: get(op.cos),
+                sines: get(op.sin),
+            };
+            naive::qk_norm_rope::reference(&p, operands, &mut out);
+        }
+        Op::Gather { ids, table } => {
+            let p = naive::gather::Params {
+                rows: node.rows() as u32,
+                columns: table.k as u32,
+                ids: table.n() as u32,
+                ..Default::default()
+            };
+            naive::gather::reference(&p, &weight(table), known[ids].as_u32().unwrap(), &mut out);
+        }
+        Op::Rearrange { x, spec } => {
+            let p = naive::rearrange::Params::new(&spec.sizes, &spec.strides, spec.offset, spec.reduce);
+            naive::rearrange::reference(&p, get(*x), &mut out);
+        }
+        Op::Concat { inputs } => out = inputs.iter().flat_map(|v| get(*v)).copied().collect(),
+        Op::Unary { op, x } => {
+            let mut p = naive::unary::Params {
+                count,
+                ..Default::default()
+            };
+            let kernel = match *op {
+                UnaryOp::Activation(a) => naive::unary::Unary::Activation(activation(a)),
+                UnaryOp::Clamp { low, high } => {
+                    (p.low, p.high) = (low, high);
+                    naive::unary::Unary::Clamp
+                }
+            };
+            naive::unary::reference(&kernel, &p, get(*x), &mut out);
+        }
+        Op::Binary { op, a, b } => {
+            let kernel = match op {
+                BinaryOp::Add => naive::binary::Binary::Add,
+                BinaryOp::Mul => naive::binary::Binary::Mul,
+            };
+            let p = naive::binary::Params {
+                count,
+                b_count: get(*b).len() as u32,
+                ..Default::default()
+            };
+            naive::binary::reference(&kernel, &p, get(*a), get(*b), &mut out);
+        }
+        Op::Combine { coefficients, inputs } => {
+            let inputs: Vec<&[f32]> = inputs.iter().map(|v| get(*v)).collect();
+            let p = naive::combine::Params {
+                count,
+                inputs: inputs.len() as u32,
+                ..Default::default()
+            };
+            naive::combine::reference(&p, get(*coefficients), &inputs, &mut out);
+        }
+        op => panic!("{op:?} is a leaf"),
+    }
+    out
+}
+
+fn activation(activation: Activation) -> naive::Activation {
+    match activation {
+        Activation::None => naive::Activation::None,
+        Activation::Silu => naive::Activation::Silu,
+        Activation::GeluTanh => naive::Activation::GeluTanh,
+        Activation::GeluErf => naive::Activation::GeluErf,
+    }
+}
+
+/// The rows of a weight in the order of its layout, one element after another.
+fn decode(weights: &dyn Weights, matrix: &Matrix) -> Vec<f32> {
+    let all = weights.tensor(&matrix.name).unwrap().to_f32().unwrap();
+    let rows = &all[matrix.rows.start * matrix.k..matrix.rows.end * matrix.k];
+    match matrix.layout {
+        MatrixLayout::RowMajor => rows.to_vec(),
+        MatrixLayout::ChannelsLast { channels, taps } => (0..rows.len())
+            .map(|i| {
+                let (row, tap, channel) = (i / matrix.k, i % matrix.k / channels, i % channels);
+                rows[row * matrix.k + channel * taps + tap]
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,190 @@
+//! A graphics device: which adapter, its limits, compiled pipelines, transfers.
+
+mod adapters;
+mod faults;
+mod pipelines;
+mod probe;
+mod transfer;
+
+use std::sync::{Arc, Mutex};
+
+use kinora_graph::{Error, Result};
+
+pub use adapters::{AdapterDescription, DEVICE_VARIABLE, DeviceClass, adapters};
+pub(crate) use faults::Faults;
+pub(crate) use pipelines::Pipeline;
+
+use crate::plan::Capabilities;
+use pipelines::Pipelines;
+use transfer::Staging;
+
+/// An open device. Shared by the executors that run on it.
+pub struct Device {
+    description: AdapterDescription,
+    raw: wgpu::Device,
+    queue: wgpu::Queue,
+    faults: Arc<Faults>,
+    pipelines: Mutex<Pipelines>,
+    staging: Mutex<Option<Staging>>,
+}
+
+impl Device {
+    /// Opens the adapter that `selector` names: an index or a part of the name as [`adapters`] lists
+    /// them, or `software` for a driver that runs on the processor. Without a selector the variable
+    /// [`DEVICE_VARIABLE`] decides; without either a discrete GPU is preferred to an integrated one,
+    /// that to a virtual one, and a software driver comes last.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where there is no such adapter (it lists what was found and says what to
+    /// install) or the driver refuses.
+    pub fn open(selector: Option<&str>) -> Result<Arc<Self>> {
+        let variable = std::env::var(DEVICE_VARIABLE).ok();
+        let selector = selector
+            .or(variable.as_deref())
+            .map(str::trim)
+            .filter(|s| !s.is_empty());
+        let (adapter, description) = adapters::choose(selector)?;
+        let wanted = wgpu::Features::TIMESTAMP_QUERY;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("kinora"),
+            required_features: adapter.features() & wanted,
+            // Anything else means WebGPU's small defaults.
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (raw, queue) = pollster::block_on(adapter.request_device(&descriptor)).map_err(|e| Error::Device {
+            device: description.to_string(),
+            why: format!("the driver refused to open it: {e}"),
+            remedy: "update the driver, choose another device (`kinora devices`), or use `--device cpu`".into(),
+        })?;
+        let faults = Faults::watch(&raw, &description.name);
+        Ok(Arc::new(Self {
+            description,
+            raw,
+            queue,
+            faults,
+            pipelines: Mutex::default(),
+            staging: Mutex::default(),
+        }))
+    }
+
+    /// What the device is.
+    pub fn description(&self) -> &AdapterDescription {
+        &self.description
+    }
+
+    /// What plans for this device must respect.
+    pub fn capabilities(&self) -> Capabilities {
+        let limits = self.raw.limits();
+        Capabilities {
+            max_binding: limits.max_storage_buffer_binding_size,
+            max_buffer: limits.max_buffer_size,
+            storage_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
+            uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
+            speed: self.description.class.speed(),
+        }
+    }
+
+    pub(crate) fn raw(&self) -> &wgpu::Device {
+        &self.raw
+    }
+
+    pub(crate) fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// Whether a pass can be timed by the device itself.
+    pub(crate) fn has_timestamps(&self) -> bool {
+        self.raw.features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// The compiled pipeline of `shader`, made at its first use.
+    pub(crate) fn pipeline(&self, shader: &kinora_shaders::kernel::Shader) -> Result<Arc<Pipeline>> {
+        let mut pipelines = self.pipelines.lock().expect("no panic while compiling");
+        pipelines.get(self, shader)
+    }
+
+    /// A buffer, or a typed error where memory is short. `what` names it in the error.
+    pub(crate) fn buffer(&self, what: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let max = self.raw.limits().max_buffer_size;
+        if size > max {
+            return Err(self.out_of_memory(what, size, max));
+        }
+        let oom = self.raw.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = self.raw.push_error_scope(wgpu::ErrorFilter::Internal);
+        let buffer = self.raw.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(what),
+            // An empty buffer cannot be bound.
+            size: size.max(16).next_multiple_of(4),
+            usage,
+            mapped_at_creation: false,
+        });
+        let internal = pollster::block_on(internal.pop());
+        if pollster::block_on(oom.pop()).is_some() {
+            return Err(self.out_of_memory(what, size, 0));
+        }
+        if let Some(error) = internal {
+            return Err(self.faults.error(error.to_string()));
+        }
+        self.faults.check()?;
+        Ok(buffer)
+    }
+
+    fn out_of_memory(&self, what: &str, needed: u64, available: u64) -> Error {
+        Error::OutOfMemory {
+            what: format!("{what} on {}", self.description.name),
+            needed,
+            available,
+            remedy: "render fewer frames or a smaller picture, close other programs that use the device, or use `--device cpu`"
+                .into(),
+        }
+    }
+
+    /// Waits for a submission (`None`: for all).
+    pub(crate) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        self.poll(wgpu::PollType::Wait {
+            submission_index: submission,
+            timeout: None,
+        })
+    }
+
+    /// Lets finished work report, without waiting.
+    pub(crate) fn poll_once(&self) -> Result<()> {
+        self.poll(wgpu::PollType::Poll)
+    }
+
+    fn poll(&self, how: wgpu::PollType) -> Result<()> {
+        self.faults.check()?;
+        // wgpu 30 panics in `poll` when the device is lost meanwhile.
+        let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.raw.poll(how)));
+        self.faults.check()?;
+        match polled {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.faults.error(error.to_string())),
+            Err(_) => Err(self.faults.error("it was lost while it was working".to_owned())),
+        }
+    }
+
+    /// The first fault since the device was opened, if there was one.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.faults.check()
+    }
+
+    pub(crate) fn fault(&self, why: String) -> Error {
+        self.faults.error(why)
+    }
+
+    /// Copies `bytes` (a multiple of 4) to `offset` of `target`.
+    pub(crate) fn upload(&self, target: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        // Small writes are gathered by wgpu; its way with large ones allocates each time.
+        if bytes.len() <= 256 << 10 {
+            self.queue.write_buffer(target, offset, bytes);
+            return self.faults.check();
+        }
+        let mut staging = self.staging.lock().expect("no panic while uploading");
+        if staging.is_none() {
+            *staging = Some(Staging::new(self)?);
+        }
+        staging.as_mut().expect("just made").upload(self, target, offset, bytes)
+    }
+}

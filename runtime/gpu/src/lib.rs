@@ -1,0 +1,13 @@
+//! Plans and runs Kinora graphs on any wgpu adapter.
+//!
+//! - [`device`]: which adapter, its limits, compiled pipelines, transfers
+//! - [`plan`]: a graph becomes a list of dispatches with places in memory, without any device
+//! - [`run`]: the executor, which replays plans
+
+pub mod device;
+pub mod plan;
+pub mod run;
+
+pub use device::{AdapterDescription, DEVICE_VARIABLE, Device, DeviceClass, adapters};
+pub use plan::{Capabilities, Options, Plan, Speed};
+pub use run::GpuExecutor;

@@ -1,0 +1,301 @@
+//! The executor: replays plans on a device.
+
+mod flight;
+mod memory;
+mod profile;
+mod program;
+mod weights;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kinora_graph::{
+    Control, ElementType, Error, Executor, Graph, HostTensor, OpTime, Precision, ProgramId, Requirements, Result,
+};
+use kinora_quant::Weights;
+
+use crate::device::Device;
+use crate::plan::{Capabilities, Options, Plan, Port};
+use flight::{Flight, Pace};
+use memory::Memory;
+use profile::Profile;
+use program::Program;
+use weights::Store;
+
+/// Runs graphs on a graphics device.
+///
+/// Programs share weights (by weights object, name and rows), states, and the arenas for intermediate values: one
+/// program runs at a time. The same inputs give the same bits on the same device.
+pub struct GpuExecutor {
+    device: Arc<Device>,
+    capabilities: Capabilities,
+    options: Options,
+    programs: BTreeMap<ProgramId, Program>,
+    next: u64,
+    store: Store,
+    memory: Memory,
+    pace: Pace,
+    profiling: bool,
+    profile: Vec<OpTime>,
+}
+
+impl GpuExecutor {
+    /// An executor on `device`.
+    pub fn new(device: Arc<Device>, precision: Precision) -> Self {
+        let capabilities = device.capabilities();
+        let options = Options {
+            precision,
+            ..Options::default()
+        };
+        Self::with_options(device, capabilities, options)
+    }
+
+    /// An executor whose plans respect `capabilities`, which may be narrower than the device's own.
+    pub fn with_options(device: Arc<Device>, capabilities: Capabilities, options: Options) -> Self {
+        Self {
+            device,
+            capabilities,
+            options,
+            programs: BTreeMap::new(),
+            next: 0,
+            store: Store::default(),
+            memory: Memory::default(),
+            pace: Pace::default(),
+            profiling: false,
+            profile: Vec::new(),
+        }
+    }
+
+    /// The plan of a program, to be printed; `None` where there is no such program.
+    pub fn plan(&self, program: ProgramId) -> Option<&Plan> {
+        self.programs.get(&program).map(|p| &p.plan)
+    }
+
+    fn ensure_memory(&mut self, program: ProgramId) -> Result<()> {
+        let Self {
+            device,
+            memory,
+            programs,
+            ..
+        } = self;
+        let plan = &known(programs, program)?.plan;
+        // Where making room fails half-way, buffers have changed too.
+        let changed = memory.ensure(device, plan);
+        if !matches!(changed, Ok(false)) {
+            programs.values_mut().for_each(Program::invalidate);
+        }
+        changed.map(|_| ())
+    }
+}
+
+fn known(programs: &BTreeMap<ProgramId, Program>, id: ProgramId) -> Result<&Program> {
+    programs.get(&id).ok_or_else(|| Error::Input {
+        name: format!("program {}", id.0),
+        why: "this executor has no such program; it was released, or belongs to another".into(),
+    })
+}
+
+impl Executor for GpuExecutor {
+    fn describe(&self) -> String {
+        let description = self.device.description();
+        let precision = match self.options.precision {
+            Precision::F32 => "f32",
+            Precision::F16 => "f16",
+        };
+        format!("{} ({}), {precision}", description.name, description.backend)
+    }
+
+    fn compile(&mut self, graph: Graph, weights: &Arc<dyn Weights>) -> Result<ProgramId> {
+        let plan = Plan::new(&graph, &self.capabilities, &self.options)?;
+        let program = Program::new(&self.device, &mut self.store, plan, &graph, weights);
+        // What a failed attempt has uploaded is not kept.
+        self.store.sweep();
+        let id = ProgramId(self.next);
+        self.next += 1;
+        self.programs.insert(id, program?);
+        if let Err(error) = self.ensure_memory(id) {
+            self.release(id);
+            return Err(error);
+        }
+        Ok(id)
+    }
+
+    fn requirements(&self, program: ProgramId) -> Requirements {
+        self.plan(program).map(Plan::requirements).unwrap_or_default()
+    }
+
+    fn run(
+        &mut self,
+        program: ProgramId,
+        inputs: &[(&str, &HostTensor)],
+        control: &mut dyn Control,
+    ) -> Result<BTreeMap<String, HostTensor>> {
+        let plan = &known(&self.programs, program)?.plan;
+        check_inputs(&plan.inputs, inputs)?;
+        self.memory.check(plan)?;
+        self.ensure_memory(program)?;
+        let device = self.device.clone();
+        let Some(held) = self.programs.get_mut(&program) else {
+            return Ok(BTreeMap::new());
+        };
+        held.bind(&device, &self.memory)?;
+        for port in &held.plan.inputs {
+            if let Some((_, tensor)) = inputs.iter().find(|(name, _)| *name == port.name) {
+                let buffer = held.buffer(&self.memory, port.region.buffer);
+                device.upload(buffer, port.region.offset, tensor.bytes())?;
+            }
+        }
+        let mut profile = self.profiling.then(Profile::default);
+        let mut flight = Flight::new(&device, control, &mut self.pace, held.plan.seconds());
+        replay(
+            &device,
+            held,
+            &self.memory,
+            self.options.slice,
+            &mut flight,
+            &mut profile,
+        )?;
+        let times = std::mem::take(&mut flight.times);
+        if let Some(profile) = profile {
+            self.profile.extend(profile.finish(&device, &held.plan, &times)?);
+        }
+        let outputs = read_outputs(&device, held)?;
+        let plan = &self.programs[&program].plan;
+        self.memory.wrote(plan);
+        Ok(outputs)
+    }
+
+    fn release(&mut self, program: ProgramId) {
+        self.programs.remove(&program);
+        self.store.sweep();
+        if self.memory.trim(self.programs.values().map(|p| &p.plan)) {
+            self.programs.values_mut().for_each(Program::invalidate);
+        }
+    }
+
+    fn clear_states(&mut self) {
+        self.memory.clear_states();
+        self.programs.values_mut().for_each(Program::invalidate);
+    }
+
+    fn set_profiling(&mut self, on: bool) {
+        self.profiling = on;
+    }
+
+    fn take_profile(&mut self) -> Vec<OpTime> {
+        std::mem::take(&mut self.profile)
+    }
+}
+
+/// Submits all dispatches in slices, then copies outputs and states.
+fn replay(
+    device: &Device,
+    program: &Program,
+    memory: &Memory,
+    slice: f64,
+    flight: &mut Flight<'_>,
+    profile: &mut Option<Profile>,
+) -> Result<()> {
+    let dispatches = &program.plan.dispatches;
+    let mut start = 0;
+    while start < dispatches.len() {
+        let (mut end, mut estimated) = (start, 0.0);
+        let most = if profile.is_some() { profile::MOST } else { usize::MAX };
+        while end < dispatches.len() && end - start < most {
+            let next = dispatches[end].seconds;
+            if end > start && flight.pace().correct(estimated + next) > slice {
+                break;
+            }
+            estimated += next;
+            end += 1;
+        }
+        let mut encoder = device.raw().create_command_encoder(&Default::default());
+        match profile {
+            None => {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                (start..end).for_each(|index| program.dispatch(&mut pass, index));
+            }
+            Some(profile) => {
+                profile.begin(device, start..end)?;
+                for index in start..end {
+                    program.dispatch(&mut profile.pass(&mut encoder, index), index);
+                }
+                profile.end(&mut encoder);
+            }
+        }
+        flight.submit(encoder.finish(), estimated)?;
+        start = end;
+    }
+    // Outputs first: one may be the old value of a state.
+    let mut encoder = device.raw().create_command_encoder(&Default::default());
+    let mut offset = 0;
+    for Port { region, .. } in &program.plan.outputs {
+        let from = program.buffer(memory, region.buffer);
+        encoder.copy_buffer_to_buffer(from, region.offset, &program.readback, offset, region.size);
+        offset += region.size;
+    }
+    for Port { name, region, .. } in &program.plan.updates {
+        let from = program.buffer(memory, region.buffer);
+        let state = &memory.state(name).buffer;
+        encoder.copy_buffer_to_buffer(from, region.offset, state, 0, region.size);
+    }
+    flight.submit(encoder.finish(), 0.0)?;
+    flight.finish()
+}
+
+fn read_outputs(device: &Device, program: &Program) -> Result<BTreeMap<String, HostTensor>> {
+    let ports = &program.plan.outputs;
+    let size = ports.iter().map(|port| port.region.size).sum();
+    if size == 0 {
+        return Ok(BTreeMap::new());
+    }
+    device.read(&program.readback, size, |mut bytes| {
+        ports
+            .iter()
+            .map(|port| {
+                let (own, rest) = bytes.split_at(port.region.size as usize);
+                bytes = rest;
+                let tensor = match port.element_type {
+                    ElementType::F32 => HostTensor::f32(&port.shape, bytemuck::pod_collect_to_vec(own)),
+                    ElementType::U32 => HostTensor::u32(&port.shape, bytemuck::pod_collect_to_vec(own)),
+                };
+                (port.name.clone(), tensor)
+            })
+            .collect()
+    })
+}
+
+/// Every input given once, of the right shape and type, indices within their tables.
+fn check_inputs(ports: &[Port], inputs: &[(&str, &HostTensor)]) -> Result<()> {
+    let error = |name: &str, why: String| {
+        let name = name.to_owned();
+        Err(Error::Input { name, why })
+    };
+    for (name, _) in inputs {
+        if !ports.iter().any(|port| port.name == *name) {
+            return error(name, "the program has no such input".into());
+        }
+    }
+    for port in ports {
+        let Some((_, tensor)) = inputs.iter().find(|(name, _)| *name == port.name) else {
+            return error(&port.name, "it is missing".into());
+        };
+        if tensor.shape != port.shape {
+            let why = format!("it has shape {:?}, {:?} is needed", tensor.shape, port.shape);
+            return error(&port.name, why);
+        }
+        if tensor.element_type() != port.element_type {
+            return Err(Error::ElementType {
+                expected: port.element_type,
+                found: tensor.element_type(),
+            });
+        }
+        if let Some(limit) = port.limit
+            && let Some(bad) = tensor.as_u32()?.iter().find(|v| **v >= limit)
+        {
+            let why = format!("it has the index {bad}; the table has {limit} rows");
+            return error(&port.name, why);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Every operation of random graphs against the executor on the processor.
+
+use kinora_cpu::CpuExecutor;
+use kinora_graph::{Executor, HostTensor, NoControl, Precision};
+use kinora_runtime::GpuExecutor;
+
+use crate::zoo::{self, Specimen};
+
+/// Largest |difference| over the largest |expected|.
+pub(crate) fn error(expected: &HostTensor, found: &HostTensor) -> f32 {
+    assert_eq!(expected.shape, found.shape);
+    let (expected, found) = (expected.as_f32().unwrap(), found.as_f32().unwrap());
+    let scale = expected.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
+    let worst = expected
+        .iter()
+        .zip(found)
+        .map(|(e, f)| if f.is_finite() { (e - f).abs() } else { f32::INFINITY });
+    worst.fold(0.0, f32::max) / scale
+}
+
+fn compare(specimens: impl Iterator<Item = (String, Specimen)>) {
+    let Some(device) = crate::device() else { return };
+    for (name, specimen) in specimens {
+        for precision in [Precision::F32, Precision::F16] {
+            let graph = specimen.graph.with_all_outputs();
+            let mut gpu = GpuExecutor::new(device.clone(), precision);
+            let mut cpu = CpuExecutor::new(precision);
+            let executors: [&mut dyn Executor; 2] = [&mut cpu, &mut gpu];
+            let [expected, found] = executors.map(|e| {
+                let program = e.compile(graph.clone(), &specimen.weights).unwrap();
+                e.run(program, &specimen.inputs(), &mut NoControl).unwrap()
+            });
+            // Roundings to f16 of almost equal numbers may differ by one step.
+            let tolerance = if precision == Precision::F32 { 2e-5 } else { 2e-3 };
+            for (value, expected) in &expected {
+                let error = error(expected, &found[value]);
+                let node = &graph.nodes()[value.parse::<usize>().unwrap()];
+                let at = format!(
+                    "{name} {precision:?} %{value} {} {:?} `{}`",
+                    node.op.name(),
+                    node.shape,
+                    node.label
+                );
+                assert!(error <= tolerance, "{at}: error {error:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn transformers_agree_with_the_processor() {
+    compare((0..6).map(|seed| (format!("transformer {seed}"), zoo::transformer(seed))));
+}
+
+#[test]
+fn autoencoders_agree_with_the_processor() {
+    compare((0..6).map(|seed| (format!("autoencoder {seed}"), zoo::autoencoder(seed, false))));
+}
+
+#[test]
+fn wide_heads_agree_with_the_processor() {
+    compare((0..3).map(|seed| (format!("wide {seed}"), zoo::wide_attention(seed))));
+}

@@ -1,0 +1,58 @@
+//! Plans in words.
+
+use kinora_graph::{Activation, Builder, Epilogue, Scope};
+use kinora_quant::DType;
+use kinora_runtime::{Capabilities, Options, Plan, Speed};
+
+use crate::zoo::Tensors;
+
+const CAPABILITIES: Capabilities = Capabilities {
+    max_binding: 1 << 27,
+    max_buffer: 1 << 30,
+    storage_alignment: 256,
+    uniform_alignment: 256,
+    speed: Speed { flops: 1e9, bytes: 1e9 },
+};
+
+#[test]
+fn a_small_plan_reads_well() {
+    let mut t = Tensors::new(1);
+    t.layer("up", &[96, 32], DType::BF16);
+    t.layer("down", &[32, 96], DType::F32);
+    t.layer("unused", &[32, 96], DType::F32);
+    t.add("norm.weight", &[32], DType::F32);
+    let weights = t.finish();
+    let mut b = Builder::new(&weights);
+    let block = Scope::root();
+    let x = b.input("x", &[40, 32]);
+    let old = b.state("hidden", &[40, 32]);
+    let y = b.rms_norm(&block, "norm", x, 1e-6).unwrap();
+    let hidden = b
+        .linear(&block, "up", y, 96, Epilogue::Activation(Activation::GeluTanh))
+        .unwrap();
+    let part = b
+        .linear_rows(&block, "up", y, 96, 32..64, Epilogue::Activation(Activation::None))
+        .unwrap();
+    let y = b
+        .linear(
+            &block,
+            "down",
+            hidden,
+            32,
+            Epilogue::Residual {
+                residual: x,
+                gate: None,
+            },
+        )
+        .unwrap();
+    b.linear(&block, "unused", hidden, 32, Epilogue::Activation(Activation::None))
+        .unwrap();
+    let y = b.add(y, part).unwrap();
+    let y = b.add(y, old).unwrap();
+    let grid = b.reshape(y, &[5, 8, 32]).unwrap();
+    b.output("y", grid);
+    b.set_state("hidden", y);
+    b.set_state("before", old);
+    let plan = Plan::new(&b.finish(), &CAPABILITIES, &Options::default()).unwrap();
+    insta::assert_snapshot!(plan);
+}

@@ -1,0 +1,339 @@
+//! Random graphs with every operation, and their weights and inputs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kinora_graph::{
+    Activation, Attention, Builder, Epilogue, Gate, Graph, HostTensor, Modulation, Norm, NormKind, Padding, Rows,
+    Scope, UnaryOp, Value,
+};
+use kinora_quant::{DType, Tensor, Weights};
+use kinora_shaders::call::Random;
+
+/// A graph and what it needs to run.
+pub(crate) struct Specimen {
+    pub(crate) graph: Graph,
+    pub(crate) weights: Arc<dyn Weights>,
+    pub(crate) inputs: BTreeMap<String, HostTensor>,
+}
+
+impl Specimen {
+    /// The inputs as an executor takes them.
+    pub(crate) fn inputs(&self) -> Vec<(&str, &HostTensor)> {
+        self.inputs.iter().map(|(n, t)| (n.as_str(), t)).collect()
+    }
+}
+
+/// Tensors under construction.
+pub(crate) struct Tensors {
+    pub(crate) random: Random,
+    map: BTreeMap<String, Tensor<'static>>,
+}
+
+impl Tensors {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            random: Random::new(seed),
+            map: BTreeMap::new(),
+        }
+    }
+
+    /// A number from `low` to `high`.
+    pub(crate) fn size(&mut self, low: usize, high: usize) -> usize {
+        low + self.random.below((high - low + 1) as u32) as usize
+    }
+
+    pub(crate) fn add(&mut self, name: &str, shape: &[usize], dtype: DType) {
+        let count = shape.iter().product();
+        let values = self.random.floats(count, 0.5);
+        let bytes = match dtype {
+            DType::F64 => values.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect(),
+            _ => dtype.encode_f32(&values).unwrap(),
+        };
+        self.map
+            .insert(name.to_owned(), Tensor::new(dtype, shape, bytes).unwrap());
+    }
+
+    /// Weight and bias.
+    pub(crate) fn layer(&mut self, name: &str, shape: &[usize], dtype: DType) {
+        self.add(&format!("{name}.weight"), shape, dtype);
+        self.add(&format!("{name}.bias"), &shape[..1], DType::F32);
+    }
+
+    pub(crate) fn finish(self) -> Arc<dyn Weights> {
+        Arc::new(self.map)
+    }
+}
+
+/// Random values for every input; ids and row indices below `limit`.
+pub(crate) fn inputs(graph: &Graph, random: &mut Random, limit: u32) -> BTreeMap<String, HostTensor> {
+    graph
+        .inputs()
+        .map(|(name, value)| {
+            let node = graph.node(value);
+            let count = node.elements();
+            let tensor = match node.element_type {
+                kinora_graph::ElementType::F32 => HostTensor::f32(&node.shape, random.floats(count, 1.0)),
+                kinora_graph::ElementType::U32 => {
+                    HostTensor::u32(&node.shape, (0..count).map(|_| random.below(limit)).collect())
+                }
+            };
+            (name.to_owned(), tensor)
+        })
+        .collect()
+}
+
+/// Parts of a transformer.
+pub(crate) fn transformer(seed: u64) -> Specimen {
+    let mut t = Tensors::new(seed);
+    let (heads, half) = (t.size(1, 3), t.size(1, 40));
+    let (width, length, keys) = (2 * half * heads, t.size(1, 70), t.size(1, 50));
+    let (hidden, vocabulary) = (t.size(1, 150), 3 + t.size(0, 30));
+    let types = [DType::F32, DType::F16, DType::BF16, DType::F64];
+    for (index, (name, shape)) in [
+        ("q", [width, width]),
+        ("kv", [2 * width, width]),
+        ("up", [hidden, width]),
+        ("gate", [hidden, width]),
+        ("down", [width, hidden]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        t.layer(name, &shape, types[(index + seed as usize) % 4]);
+    }
+    t.add("table", &[vocabulary, width], DType::BF16);
+    for name in ["norm.weight", "norm.bias"] {
+        t.add(name, &[width], DType::F16);
+    }
+    let mut random = t.random.clone();
+    let weights = t.finish();
+    let mut b = Builder::new(&weights);
+    let root = Scope::root();
+    let ids = b.input_u32("ids", &[keys]);
+    let context = b.gather(&root, "table", ids, vocabulary, width).unwrap();
+    let x = b.input("x", &[length, width]);
+    let modulation = b.input("modulation", &[3, 3 * width + 2]);
+    let rows = b.input_u32("rows", &[length]);
+    let indexed = if seed.is_multiple_of(2) {
+        Rows::Indexed(rows)
+    } else {
+        Rows::First
+    };
+    let m = Modulation {
+        table: modulation,
+        shift: 1,
+        scale: width + 1,
+        rows: indexed,
+    };
+    let normed = b.modulated_norm(&root, "modulated", x, 1e-6, m).unwrap();
+    let q = b
+        .linear(&root, "q", normed, width, Epilogue::Activation(Activation::None))
+        .unwrap();
+    let kv = |b: &mut Builder<'_>, part: usize| {
+        let none = Epilogue::Activation(Activation::None);
+        b.linear_rows(&root, "kv", context, 2 * width, part * width..(part + 1) * width, none)
+            .unwrap()
+    };
+    let (k, v) = (kv(&mut b, 0), kv(&mut b, 1));
+    let angles = |b: &mut Builder<'_>, name: &str| b.input(name, &[length, half]);
+    let (cos, sin) = (angles(&mut b, "cos"), angles(&mut b, "sin"));
+    let q = b.qk_norm_rope(&root, "norm", q, 1e-6, heads, cos, sin).unwrap();
+    let with_bias = !seed.is_multiple_of(3);
+    let bias = with_bias.then(|| b.input("bias", &[length + keys - 1, heads]));
+    let mask = with_bias.then(|| b.input("mask", &[keys]));
+    let scale = 1.0 / (2.0 * half as f32).sqrt();
+    let op = Attention {
+        q,
+        k,
+        v,
+        heads,
+        scale,
+        bias,
+        mask,
+    };
+    let attended = b.attention(&root, "attention", op).unwrap();
+    let gate = Some(Gate {
+        table: modulation,
+        column: 2 * width + 2,
+        rows: indexed,
+    });
+    let x = b
+        .linear(&root, "q", attended, width, Epilogue::Residual { residual: x, gate })
+        .unwrap();
+    let y = b.layer_norm(&root, "norm", x, 1e-6).unwrap();
+    let up = b
+        .linear(&root, "up", y, hidden, Epilogue::Activation(Activation::GeluErf))
+        .unwrap();
+    let gated = b
+        .linear_precise(&root, "gate", y, hidden, Epilogue::GeluTanhTimes(up))
+        .unwrap();
+    let x = b
+        .linear(
+            &root,
+            "down",
+            gated,
+            width,
+            Epilogue::Residual {
+                residual: x,
+                gate: None,
+            },
+        )
+        .unwrap();
+    let row = b.slice(x, 0, length - 1..length).unwrap();
+    let silu = b
+        .linear(&root, "up", row, hidden, Epilogue::Activation(Activation::Silu))
+        .unwrap();
+    let last = b
+        .linear(&root, "down", silu, width, Epilogue::Activation(Activation::GeluTanh))
+        .unwrap();
+    let x = b.add(x, last).unwrap();
+    let coefficients = b.constant(&[3], &[0.5, -1.5, 0.25]);
+    let x = b.combine(coefficients, &[x, y, attended]).unwrap();
+    let flipped = b
+        .permute(
+            x,
+            &[length, heads, half, 2],
+            &[1, 0, 3, 2],
+            0,
+            &[heads, length, 2 * half],
+        )
+        .unwrap();
+    let batched = Attention {
+        q: flipped,
+        k: flipped,
+        v: flipped,
+        heads: 1,
+        scale,
+        bias: None,
+        mask: None,
+    };
+    let batched = b.attention(&root, "batched", batched).unwrap();
+    b.output("out", batched);
+    let graph = b.finish();
+    let inputs = inputs(&graph, &mut random, 3);
+    Specimen { graph, weights, inputs }
+}
+
+/// Parts of a causal autoencoder. Reads the state `cache` and sets it where `cached`.
+pub(crate) fn autoencoder(seed: u64, cached: bool) -> Specimen {
+    let mut t = Tensors::new(seed);
+    let (frames, height, width) = (t.size(1, 3), 2 * t.size(1, 4), 2 * t.size(1, 4));
+    let (c, out) = (t.size(1, 20), t.size(1, 70));
+    t.layer("conv", &[out, c, 3, 3, 3], DType::F32);
+    t.layer("down", &[c, out, 3, 3], DType::BF16);
+    t.layer("time", &[2 * out, out, 3, 1, 1], DType::F16);
+    t.add("gamma", &[out, 1, 1, 1], DType::F32);
+    let mut random = t.random.clone();
+    let weights = t.finish();
+    let mut b = Builder::new(&weights);
+    let root = Scope::root();
+    let x = b.input("x", &[frames, height, width, c]);
+    let cache = cached.then(|| b.state("cache", &[2, height, width, c]));
+    let pad = |front| Padding {
+        front,
+        ..Padding::SPACE_1
+    };
+    let front = if cached { 0 } else { 2 };
+    let y = b
+        .conv3d(&root, "conv", x, cache, out, [3; 3], [1; 3], pad(front), None)
+        .unwrap();
+    let gamma = b.parameter(&root, "gamma", &[out]).unwrap();
+    let norm = |x: Value, kind, activation| Norm {
+        x,
+        kind,
+        eps: 1e-6,
+        weight: Some(gamma),
+        bias: None,
+        modulation: None,
+        activation,
+    };
+    let y = b.norm(&root, "l2", norm(y, NormKind::L2, Activation::Silu)).unwrap();
+    let z = b.norm(&root, "rms", norm(y, NormKind::Rms, Activation::None)).unwrap();
+    let y = b.add(y, z).unwrap();
+    let asymmetric = Padding {
+        bottom: 1,
+        right: 1,
+        ..Padding::default()
+    };
+    let down = b
+        .conv3d(&root, "down", y, None, c, [1, 3, 3], [1, 2, 2], asymmetric, None)
+        .unwrap();
+    let up = b.upsample_nearest(down, 2).unwrap();
+    let back = b
+        .conv3d(&root, "conv", up, None, out, [3; 3], [1; 3], pad(2), Some(y))
+        .unwrap();
+    let time = b.conv3d(
+        &root,
+        "time",
+        back,
+        None,
+        2 * out,
+        [3, 1, 1],
+        [1; 3],
+        Padding {
+            front: 2,
+            ..Padding::default()
+        },
+        None,
+    );
+    let time = time.unwrap();
+    let shape = [2 * frames, height, width, out];
+    let doubled = b
+        .permute(time, &[frames, height, width, 2, out], &[0, 3, 1, 2, 4], 0, &shape)
+        .unwrap();
+    let mean = b
+        .permute(
+            doubled,
+            &[2 * frames, height / 2, 2, width / 2, 2, out],
+            &[0, 1, 3, 5, 2, 4],
+            2,
+            &[2 * frames, height / 2, width / 2, out],
+        )
+        .unwrap();
+    let tokens = b.reshape(mean, &[2 * frames * height * width / 4, out]).unwrap();
+    let wide = {
+        let zeros = b.fill(&[2 * frames * height * width / 4, out], 0.25);
+        b.mul(tokens, zeros).unwrap()
+    };
+    let row = b.slice(tokens, 0, 0..1).unwrap();
+    let sum = b.add(wide, row).unwrap();
+    let clamped = b.unary(UnaryOp::Clamp { low: -0.7, high: 0.6 }, sum);
+    let last = b.activation(Activation::Silu, clamped);
+    let all = b.concat(&[last, tokens, row]).unwrap();
+    b.output("out", all);
+    let padded = b.concat(&[x, x, x]).unwrap();
+    let kept = b.slice(padded, 0, 3 * frames - 2..3 * frames).unwrap();
+    b.set_state("cache", kept);
+    let graph = b.finish();
+    let inputs = inputs(&graph, &mut random, 1);
+    Specimen { graph, weights, inputs }
+}
+
+/// One wide head: scores are stored in blocks.
+pub(crate) fn wide_attention(seed: u64) -> Specimen {
+    let mut t = Tensors::new(seed);
+    let (queries, keys, width) = (t.size(1, 150), t.size(1, 90), t.size(257, 300));
+    let heads = t.size(1, 2);
+    let mut random = t.random.clone();
+    let weights = t.finish();
+    let mut b = Builder::new(&weights);
+    let q = b.input("q", &[2, queries, width * heads]);
+    let k = b.input("k", &[2, keys, width * heads]);
+    let v = b.input("v", &[2, keys, width * heads]);
+    // Whole rows of 64 elements keep the second batch where a binding may begin.
+    let op = Attention {
+        q,
+        k,
+        v,
+        heads,
+        scale: 0.06,
+        bias: None,
+        mask: None,
+    };
+    let y = b.attention(&Scope::root(), "wide", op).unwrap();
+    b.output("out", y);
+    let graph = b.finish();
+    let inputs = inputs(&graph, &mut random, 1);
+    Specimen { graph, weights, inputs }
+}

@@ -1,0 +1,298 @@
+//! The command line: options, exit statuses, errors.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kinora_graph::Precision;
+
+use crate::executor::DeviceChoice;
+use crate::{commands, interrupt};
+
+/// Renders AI video on any GPU.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100, after_long_help = EXAMPLES)]
+pub struct Cli {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  kinora devices                              what can compute here, and by which name to choose it
+  kinora --device cpu verify CASE             on the processor, without a graphics driver
+  kinora --device 1 verify CASE               on the second adapter of the list
+  KINORA_DEVICE=radeon kinora verify CASE     on the adapter with `radeon` in its name
+  kinora inspect model.safetensors            what a file is and what would run it
+
+Exit status: 0 success, 1 failure, 2 misuse, 130 stopped by Ctrl-C.";
+
+/// Options of all commands.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Where to compute: `cpu`, or an adapter's index or part of its name as `kinora devices` lists them
+    ///
+    /// By default a discrete GPU is preferred to an integrated one, and a driver that runs on the processor
+    /// comes last.
+    #[arg(
+        long,
+        global = true,
+        env = "KINORA_DEVICE",
+        value_name = "cpu|INDEX|NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub device: DeviceChoice,
+
+    /// Arithmetic of matrix products, attention and convolutions; everything else is f32, sums always
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub precision: PrecisionArg,
+
+    /// Print results as JSON for other programs
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Say more about what happens (twice: much more); the variable RUST_LOG chooses in detail
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// [`Precision`] as an option.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionArg {
+    /// Operands as they are
+    #[default]
+    F32,
+    /// Operands rounded to half precision
+    F16,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(arg: PrecisionArg) -> Self {
+        match arg {
+            PrecisionArg::F32 => Self::F32,
+            PrecisionArg::F16 => Self::F16,
+        }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Render a clip from a prompt
+    Render(Box<crate::render::RenderArgs>),
+    /// List what can compute here
+    Devices,
+    /// Say what a file or folder is, what it holds and what would run it
+    Inspect(InspectArgs),
+    /// Run verification cases and compare with the reference implementation
+    Verify(VerifyArgs),
+}
+
+/// Arguments of `kinora inspect`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kinora inspect wan2.2_t2v_high_noise_14B_fp16.safetensors
+  kinora inspect Wan2.2-TI2V-5B-Diffusers/transformer
+  kinora inspect clip.mp4                     the settings that a clip was rendered with")]
+pub struct InspectArgs {
+    /// A file of weights, a folder of a model, or a clip that Kinora rendered
+    pub path: PathBuf,
+}
+
+/// Arguments of `kinora verify`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Each case is a folder with a small module, its inputs and the reference's outputs. One line is printed per case:
+the largest error relative to the largest expected value, the cosine between both, and whether they are within
+the case's tolerance. What is not implemented is reported and never counts as passed.
+
+With --precision f16 a case passes where the device is close to a run on the processor that rounds in the same
+places, and its error against the reference is at most twice that run's.
+
+Examples:
+  kinora verify shared/golden/cases/wan22*
+  kinora --device cpu verify shared/golden/cases/unipc*
+  kinora verify --bisect CASE                 which operation does this device compute differently?
+
+Exit status: 0 only if all cases pass.")]
+pub struct VerifyArgs {
+    /// Folders with a case.json
+    #[arg(required = true, value_name = "CASE")]
+    pub cases: Vec<PathBuf>,
+    /// Run every operation of the cases alone, with the processor's operands, and name the first that differs
+    #[arg(long)]
+    pub bisect: bool,
+}
+
+/// Settings that cannot work together or mean nothing: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misuse(pub String);
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.global.verbose);
+    interrupt::install();
+    let result = match &cli.command {
+        Command::Render(args) => crate::render::run(&cli.global, args),
+        Command::Devices => commands::devices::run(&cli.global),
+        Command::Inspect(args) => commands::inspect::run(&cli.global, args),
+        Command::Verify(args) => commands::verify::run(&cli.global, args),
+    };
+    match result {
+        Ok(status) => status,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", one_line(&error));
+            ExitCode::from(status(&error))
+        }
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let level = match verbose {
+        0 => "warn",
+        1 => "kinora=info,warn",
+        _ => "kinora=debug,info",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // Fails where a program that uses this library logs already.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .try_init();
+}
+
+/// The error and its causes on one line; a cause that its error quotes already is not repeated.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string().replace('\n', " ");
+        if line.is_empty() {
+            line = text;
+        } else if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+    }
+    line
+}
+
+/// Exit status of a command that ended with `error`.
+fn status(error: &anyhow::Error) -> u8 {
+    use kinora_models::sampler::SamplerError;
+    let misuse = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<Misuse>()
+            || matches!(cause.downcast_ref(), Some(kinora_models::Error::Setting { .. }))
+            || matches!(
+                cause.downcast_ref(),
+                Some(kinora_models::Error::Sampler(
+                    SamplerError::UnknownName { .. } | SamplerError::Steps(_) | SamplerError::Shift(_)
+                ))
+            )
+    };
+    if error.chain().any(is_cancelled) {
+        interrupt::STATUS
+    } else if error.chain().any(misuse) {
+        2
+    } else {
+        1
+    }
+}
+
+fn is_cancelled(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use kinora_graph::Error::Cancelled;
+    matches!(cause.downcast_ref(), Some(Cancelled))
+        || matches!(cause.downcast_ref(), Some(kinora_models::Error::Graph(Cancelled)))
+}
+
+/// Whoever reads our output has seen enough, as `head` has.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| cli.global);
+        for line in [
+            "kinora --device cpu --json verify a b",
+            "kinora verify a b --json --device cpu",
+        ] {
+            let global = parse(line).unwrap();
+            assert_eq!(
+                (global.device, global.json, global.precision),
+                (DeviceChoice::Cpu, true, PrecisionArg::F32)
+            );
+        }
+        assert_eq!(
+            parse("kinora verify a --precision f16 --device 2").unwrap().device,
+            DeviceChoice::Adapter("2".into())
+        );
+        for misuse in [
+            "kinora",
+            "kinora verify",
+            "kinora verify a --precision f8",
+            "kinora nonsense",
+        ] {
+            assert_eq!(parse(misuse).unwrap_err().exit_code(), 2, "{misuse}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_one_line_without_repetitions() {
+        let io = std::io::Error::other("disk full");
+        let error = kinora_models::Error::Io {
+            path: "a.mp4".into(),
+            source: io,
+        };
+        let error = anyhow::Error::from(error).context("cannot write\nthe clip");
+        assert_eq!(one_line(&error), "cannot write the clip: a.mp4: disk full");
+    }
+
+    #[test]
+    fn statuses_tell_misuse_from_failure() {
+        let setting = kinora_models::Error::Setting {
+            setting: "--frames",
+            why: "5 or 9".into(),
+        };
+        assert_eq!(status(&anyhow::Error::from(setting).context("render")), 2);
+        assert_eq!(status(&Misuse("no".into()).into()), 2);
+        assert_eq!(
+            status(
+                &kinora_models::sampler::SamplerError::Class {
+                    class: "A".into(),
+                    known: "B".into()
+                }
+                .into()
+            ),
+            1
+        );
+        assert_eq!(
+            status(&kinora_models::Error::from(kinora_graph::Error::Cancelled).into()),
+            130
+        );
+        assert_eq!(status(&kinora_graph::Error::Cancelled.into()), 130);
+    }
+}

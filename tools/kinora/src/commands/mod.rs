@@ -1,0 +1,5 @@
+//! The commands: arguments in, text or JSON out.
+
+pub(crate) mod devices;
+pub(crate) mod inspect;
+pub(crate) mod verify;

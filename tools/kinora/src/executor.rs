@@ -1,0 +1,79 @@
+//! From the name of a device to something that runs graphs.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+use kinora_cpu::CpuExecutor;
+use kinora_graph::{Executor, Precision, Result};
+use kinora_runtime::{Device, GpuExecutor};
+
+/// Where graphs run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The graphics adapter that this machine has, a discrete one before all others.
+    #[default]
+    Default,
+    /// The processor, without any graphics driver.
+    Cpu,
+    /// The adapter with this index or with this text in its name.
+    Adapter(String),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = Infallible;
+
+    /// `cpu`, an index or a part of a name; nothing means the default.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.trim() {
+            "" => Self::Default,
+            cpu if cpu.eq_ignore_ascii_case("cpu") => Self::Cpu,
+            other => Self::Adapter(other.to_owned()),
+        })
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "default adapter",
+            Self::Cpu => "cpu",
+            Self::Adapter(name) => name,
+        })
+    }
+}
+
+/// Opens the device and makes an executor for it.
+///
+/// # Errors
+/// [`kinora_graph::Error::Device`] where there is no such adapter (it lists what was found and says what to
+/// install) or the driver refuses.
+pub fn open_executor(device: &DeviceChoice, precision: Precision) -> Result<Box<dyn Executor>> {
+    let selector = match device {
+        DeviceChoice::Cpu => return Ok(Box::new(CpuExecutor::new(precision))),
+        DeviceChoice::Default => None,
+        DeviceChoice::Adapter(name) => Some(name.as_str()),
+    };
+    Ok(Box::new(GpuExecutor::new(Device::open(selector)?, precision)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_is_no_adapter() {
+        let parse = |s: &str| DeviceChoice::from_str(s).unwrap();
+        assert_eq!(
+            [parse("CPU"), parse(" "), parse("0"), parse("llvmpipe")],
+            [
+                DeviceChoice::Cpu,
+                DeviceChoice::Default,
+                DeviceChoice::Adapter("0".into()),
+                DeviceChoice::Adapter("llvmpipe".into()),
+            ]
+        );
+        let cpu = open_executor(&DeviceChoice::Cpu, Precision::F16).unwrap();
+        assert!(cpu.describe().contains("f16"));
+    }
+}

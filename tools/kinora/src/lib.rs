@@ -1,0 +1,18 @@
+//! The `kinora` command as a library: what its commands do, without the terminal.
+//!
+//! - [`executor`]: from the name of a device to something that runs graphs
+//! - [`verify`]: the reference implementation's cases, run and judged
+//! - [`inspect`]: what a file is and what would run it
+//! - [`cli`]: the command line itself
+
+pub mod cli;
+mod commands;
+pub mod executor;
+pub mod inspect;
+pub mod interrupt;
+mod units;
+mod profile;
+pub mod render;
+pub mod verify;
+
+pub use executor::{DeviceChoice, open_executor};

@@ -1,0 +1,126 @@
+//! Who listens to a render: bars on a terminal, lines in a pipe, JSON for other programs.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use kinora_models::pipeline::{Event, Listener, Stage};
+use serde_json::json;
+
+use crate::interrupt;
+
+/// Tells the user what happens.
+pub(super) struct Reporter {
+    kind: Kind,
+    stage_started: Instant,
+    /// Steps or latent frames of the stage.
+    count: usize,
+}
+
+enum Kind {
+    Bar(ProgressBar),
+    Lines,
+    Json,
+}
+
+impl Reporter {
+    pub fn new(json: bool) -> Self {
+        let kind = if json {
+            Kind::Json
+        } else if std::io::stderr().is_terminal() {
+            Kind::Bar(ProgressBar::hidden())
+        } else {
+            Kind::Lines
+        };
+        Self { kind, stage_started: Instant::now(), count: 1 }
+    }
+
+    /// A sentence for the user; standard error, so that output can be piped.
+    pub fn say(&mut self, text: &str) {
+        match &self.kind {
+            Kind::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
+            Kind::Lines => eprintln!("{text}"),
+            Kind::Json => emit(&json!({ "event": "note", "text": text })),
+        }
+    }
+
+    /// An event of our own.
+    pub fn tell(&mut self, event: &serde_json::Value, text: &str) {
+        match self.kind {
+            Kind::Json => emit(event),
+            _ => self.say(text),
+        }
+    }
+
+    fn bar(&mut self, event: &Event) {
+        let Kind::Bar(bar) = &mut self.kind else { return };
+        match event {
+            Event::Started { stage, .. } => {
+                *bar = ProgressBar::new(SCALE);
+                let style = ProgressStyle::with_template("{prefix:>9} [{bar:32}] {msg} {elapsed} (left {eta})");
+                bar.set_style(style.expect("the template is well-formed").progress_chars("=> "));
+                bar.set_prefix(stage.to_string());
+                bar.enable_steady_tick(Duration::from_millis(500));
+            }
+            Event::Progress { done, .. } => bar.set_position((done * SCALE as f64) as u64),
+            Event::Step { done, count } => bar.set_message(format!("step {done}/{count}")),
+            Event::Finished { .. } => bar.finish(),
+            Event::Warning(text) => bar.suspend(|| eprintln!("warning: {text}")),
+            Event::Planned { .. } => {}
+        }
+    }
+
+    fn line(&mut self, event: &Event) {
+        let seconds = self.stage_started.elapsed().as_secs_f64();
+        match event {
+            Event::Step { done, count } => {
+                let left = seconds / *done as f64 * (count - done) as f64;
+                eprintln!("sampling: step {done}/{count}, {seconds:.1} s, about {left:.0} s left");
+            }
+            Event::Finished { stage: Stage::Sampling } => {}
+            Event::Finished { stage } => eprintln!("{stage}: done in {seconds:.1} s"),
+            Event::Warning(text) => eprintln!("warning: {text}"),
+            Event::Started { .. } | Event::Planned { .. } | Event::Progress { .. } => {}
+        }
+    }
+
+    fn json(&self, event: &Event) {
+        let seconds = self.stage_started.elapsed().as_secs_f64();
+        emit(&match event {
+            Event::Started { stage, count } => json!({ "event": "started", "stage": stage, "count": count }),
+            Event::Planned { stage, needs } => json!({
+                "event": "planned", "stage": stage, "weight_bytes": needs.weights, "activation_bytes": needs.activations,
+                "state_bytes": needs.states, "flops": needs.flops,
+            }),
+            Event::Progress { stage, done } => json!({ "event": "progress", "stage": stage, "done": done, "seconds": seconds }),
+            Event::Step { done, count } => json!({ "event": "step", "done": done, "count": count, "seconds": seconds }),
+            Event::Finished { stage } => json!({ "event": "finished", "stage": stage, "seconds": seconds }),
+            Event::Warning(text) => json!({ "event": "warning", "text": text }),
+        });
+    }
+}
+
+/// Positions of a bar.
+const SCALE: u64 = 10_000;
+
+/// One JSON line on standard output. Who closes the pipe does not end the render.
+fn emit(value: &serde_json::Value) {
+    let _ = writeln!(std::io::stdout().lock(), "{value}");
+}
+
+impl Listener for Reporter {
+    fn event(&mut self, event: &Event) {
+        if let Event::Started { count, .. } = event {
+            (self.stage_started, self.count) = (Instant::now(), *count);
+        }
+        match self.kind {
+            Kind::Bar(_) => self.bar(event),
+            Kind::Lines => self.line(event),
+            Kind::Json => self.json(event),
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        interrupt::requested()
+    }
+}

@@ -1,0 +1,305 @@
+//! The render itself: stages in order, the run's state kept on disk.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{bail, Context};
+use kinora_graph::{Executor, Precision};
+use kinora_media::{Frame, Sink};
+use kinora_models::pipeline::{
+    decode, encode_condition, encode_text, initial_noise, Checkpoint, Condition, Denoiser, Event, Listener, Progress, Settings,
+    Stage,
+};
+use kinora_models::wan::{Conditioning, Model};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::args::{FileArgs, ModelArgs, RenderArgs};
+use super::progress::Reporter;
+use super::settings::{resolve, About};
+use super::{model, output};
+use crate::cli::{Global, Misuse};
+use crate::{interrupt, open_executor};
+
+/// What a checkpoint needs beside the model's own data to go on by itself.
+#[derive(Serialize, Deserialize)]
+struct Request {
+    model: ModelArgs,
+    file: FileArgs,
+    output: PathBuf,
+    precision: String,
+}
+
+/// A render with everything decided.
+struct Render<'a> {
+    args: &'a RenderArgs,
+    request: Request,
+    model: Model,
+    settings: Settings,
+    fingerprints: Vec<String>,
+    checkpoint: PathBuf,
+    reporter: Reporter,
+}
+
+pub(crate) fn run(global: &Global, args: &RenderArgs) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let stored = match args.resume.as_ref().or(args.from_latents.as_ref()) {
+        Some(path) => Some((path.clone(), Checkpoint::load(path)?)),
+        None => None,
+    };
+    let mut render = Render::new(global, args, stored.as_ref())?;
+    let about = render.about();
+    let mut sink = Some(output::create(&render.request.output, &about, &render.request.file, args.force)?);
+    let mut executor = open_executor(&global.device, global.precision.into())?;
+    executor.set_profiling(args.profile);
+    render.announce(&*executor)?;
+
+    let latent = match stored {
+        Some((_, checkpoint)) if args.from_latents.is_some() => checkpoint.progress.latent,
+        Some((_, checkpoint)) => render.sample(&mut *executor, Some(checkpoint))?,
+        None => render.sample(&mut *executor, None)?,
+    };
+    render.write(&mut *executor, &latent, &mut sink)?;
+    let written = sink.take().expect("the sink is finished once").finish()?;
+    if args.from_latents.is_none() {
+        // The clip is whole: the state of the run has done its duty.
+        let _ = std::fs::remove_file(&render.checkpoint);
+    }
+    if args.profile {
+        crate::profile::print(&executor.take_profile());
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let event = json!({
+        "event": "written", "path": written.path, "bytes": written.bytes, "frames": written.frames,
+        "seed": render.settings.seed, "seconds": seconds,
+    });
+    let text = format!(
+        "{}: {} frames of {}x{}, seed {}, {:.1} s on {}",
+        written.path.display(),
+        written.frames,
+        render.settings.width,
+        render.settings.height,
+        render.settings.seed,
+        seconds,
+        executor.describe()
+    );
+    render.reporter.tell(&event, &text);
+    Ok(ExitCode::SUCCESS)
+}
+
+impl<'a> Render<'a> {
+    fn new(global: &'a Global, args: &'a RenderArgs, stored: Option<&(PathBuf, Checkpoint)>) -> anyhow::Result<Self> {
+        let like = args.like.as_deref().map(About::read).transpose()?;
+        let precision = format!("{:?}", Precision::from(global.precision));
+        let mut reporter = Reporter::new(global.json);
+        let named = !args.model.model.is_empty() || args.model.high.is_some();
+        let request = match (stored, &like) {
+            (Some((path, checkpoint)), _) => {
+                let mut request: Request = serde_json::from_value(checkpoint.model.clone())
+                    .with_context(|| format!("{}: damaged checkpoint", path.display()))?;
+                if named {
+                    request.model = args.model.clone();
+                }
+                if args.from_latents.is_some() {
+                    request.file = args.file.clone();
+                }
+                if args.resume.is_some() && request.precision != precision {
+                    reporter.say(&format!(
+                        "warning: the run began with --precision {}; with {precision} it will not give the same bits",
+                        request.precision.to_lowercase()
+                    ));
+                }
+                if let Some(output) = &args.output {
+                    request.output.clone_from(output);
+                }
+                request
+            }
+            (None, like) => Request {
+                model: match like {
+                    Some(like) if !named => like.model.clone(),
+                    _ => args.model.clone(),
+                },
+                file: args.file.clone(),
+                output: args.output.clone().expect("clap requires it"),
+                precision,
+            },
+        };
+        let model = model::open(&request.model)?;
+        let settings = match stored {
+            Some((path, checkpoint)) => {
+                checkpoint.check(path, &model)?;
+                checkpoint.settings.clone()
+            }
+            None => resolve(args, &model, like.map(|l| l.settings))?,
+        };
+        let fingerprints = model::fingerprints(&model)?;
+        if let Some((path, checkpoint)) = stored
+            && checkpoint.fingerprints != fingerprints
+        {
+            bail!("{}: the run was made with other model files than those found now; name the right ones with --model", path.display());
+        }
+        let checkpoint = args
+            .checkpoint
+            .clone()
+            .or_else(|| args.resume.clone())
+            .unwrap_or_else(|| with_suffix(&request.output, ".checkpoint.safetensors"));
+        Ok(Self { args, request, model, settings, fingerprints, checkpoint, reporter })
+    }
+
+    fn about(&self) -> About {
+        About {
+            version: env!("CARGO_PKG_VERSION").into(),
+            settings: self.settings.clone(),
+            model: self.request.model.clone(),
+            model_name: self.model.name(),
+            fingerprints: self.fingerprints.clone(),
+        }
+    }
+
+    /// Says what will be done and what it needs.
+    fn announce(&mut self, executor: &dyn Executor) -> anyhow::Result<()> {
+        let settings = &self.settings;
+        let needs = kinora_models::pipeline::estimate(&self.model, settings)?;
+        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        let stages: Vec<String> = needs.iter().map(|(stage, n)| format!("{stage} {:.2}", gib(n.weights + n.activations + n.states))).collect();
+        let most = needs.iter().map(|(_, n)| n.weights + n.activations + n.states).max().unwrap_or(0);
+        let flops: f64 = needs.iter().map(|(stage, n)| n.flops as f64 * if *stage == Stage::Sampling { settings.steps as f64 } else { 1.0 }).sum();
+        let event = json!({
+            "event": "render", "settings": settings, "model": self.model.name(), "device": executor.describe(),
+            "needed_bytes": most, "flops": flops, "output": self.request.output,
+        });
+        let text = format!(
+            "{}x{}, {} frames, {} steps ({}), guidance {} and {}, shift {}, seed {} on {}\nneeds about {:.2} GiB of device memory ({}), {:.3} PFLOP; the time is known after the first step",
+            settings.width,
+            settings.height,
+            settings.frames,
+            settings.steps,
+            settings.sampler,
+            settings.guidance[0],
+            settings.guidance[1],
+            settings.shift,
+            settings.seed,
+            executor.describe(),
+            gib(most),
+            stages.join(", "),
+            flops / 1e15,
+        );
+        self.reporter.tell(&event, &text);
+        Ok(())
+    }
+
+    /// Text, picture, sampling: the finished latent.
+    fn sample(&mut self, executor: &mut dyn Executor, stored: Option<Checkpoint>) -> anyhow::Result<Vec<f32>> {
+        let (text, condition, progress) = match stored {
+            Some(c) => (c.text, c.condition, Some(c.progress)),
+            None => {
+                let settings = &self.settings;
+                let guided = settings.guidance.iter().any(|g| *g > 1.0);
+                let prompts: &[&str] = if guided { &[&settings.prompt, &settings.negative_prompt] } else { &[&settings.prompt] };
+                let text = encode_text(&self.model, executor, settings.preset, prompts, &mut self.reporter)?;
+                (text, self.condition(executor)?, None)
+            }
+        };
+        let (model, settings) = (&self.model, &self.settings);
+        let noise = initial_noise(model, settings);
+        let mut denoiser = Denoiser::new(model, settings, &condition, &text, noise)?;
+        if let Some(progress) = progress {
+            denoiser.restore(progress)?;
+        }
+        self.reporter.event(&Event::Started { stage: Stage::Sampling, count: settings.steps });
+        let state = |progress: Progress| -> anyhow::Result<Checkpoint> {
+            Ok(Checkpoint {
+                settings: settings.clone(),
+                model: serde_json::to_value(&self.request)?,
+                fingerprints: self.fingerprints.clone(),
+                progress,
+                text: text.clone(),
+                condition: condition.clone(),
+            })
+        };
+        loop {
+            match denoiser.step(executor, &mut self.reporter) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(kinora_models::Error::Graph(kinora_graph::Error::Cancelled)) => {
+                    return Err(stop(&state(denoiser.progress())?, &self.checkpoint, model, denoiser.steps_done()));
+                }
+                Err(error) => {
+                    // Whatever failed (a lost device, say), the steps done are not lost.
+                    if denoiser.steps_done() > 0 && state(denoiser.progress())?.save(&self.checkpoint, model).is_ok() {
+                        let hint = format!("the steps done are kept: kinora render --resume {}", self.checkpoint.display());
+                        return Err(anyhow::Error::from(error).context(hint));
+                    }
+                    return Err(error.into());
+                }
+            }
+            let (done, every) = (denoiser.steps_done(), self.args.checkpoint_every);
+            if interrupt::requested() && done < settings.steps {
+                return Err(stop(&state(denoiser.progress())?, &self.checkpoint, model, done));
+            }
+            if every > 0 && done % every == 0 {
+                if let Err(error) = state(denoiser.progress())?.save(&self.checkpoint, model) {
+                    self.reporter.event(&Event::Warning(format!("the run's state cannot be kept: {error}")));
+                }
+            }
+        }
+        denoiser.release(executor);
+        self.reporter.event(&Event::Finished { stage: Stage::Sampling });
+        if let Some(path) = &self.args.save_latents {
+            state(denoiser.progress())?.save(path, model)?;
+        }
+        Ok(denoiser.latent().to_vec())
+    }
+
+    fn condition(&mut self, executor: &mut dyn Executor) -> anyhow::Result<Condition> {
+        let settings = &self.settings;
+        match (&self.args.clip.image, self.model.conditioning) {
+            (Some(path), Conditioning::Text) => {
+                Err(Misuse(format!("--image {}: {} is a text-to-video model; use an I2V or TI2V model", path.display(), self.model.name())).into())
+            }
+            (None, Conditioning::Channels) => {
+                Err(Misuse(format!("{} is an image-to-video model; give it a picture with --image", self.model.name())).into())
+            }
+            (None, _) => Ok(Condition::None),
+            (Some(path), _) => {
+                let picture = output::picture(path, settings, &self.model)?;
+                let size = [settings.height, settings.width];
+                Ok(encode_condition(&self.model, executor, &picture, size, settings.frames, &mut self.reporter)?)
+            }
+        }
+    }
+
+    /// Decodes frame by frame into the file.
+    fn write(&mut self, executor: &mut dyn Executor, latent: &[f32], sink: &mut Option<Box<dyn Sink>>) -> anyhow::Result<()> {
+        let (width, height) = (self.settings.width, self.settings.height);
+        let mut sink_frame = |rgb: &[f32]| -> kinora_models::Result<()> {
+            let sink = sink.as_mut().expect("the sink is finished later");
+            sink.write(&Frame { width, height, rgb }).map_err(|e| kinora_models::Error::Output(Box::new(e)))
+        };
+        let shape = self.settings.latent(&self.model);
+        let result = decode(&self.model, executor, latent, shape, &mut self.reporter, &mut sink_frame);
+        if result.is_err() && self.args.from_latents.is_none() && self.checkpoint.is_file() {
+            return Err(result.unwrap_err()).with_context(|| {
+                format!("the sampled latents are kept: kinora render --resume {}", self.checkpoint.display())
+            });
+        }
+        Ok(result?)
+    }
+}
+
+/// Writes the state at Ctrl-C and says how to go on.
+fn stop(state: &Checkpoint, path: &Path, model: &Model, done: usize) -> anyhow::Error {
+    match state.save(path, model) {
+        Ok(()) => anyhow::Error::from(kinora_graph::Error::Cancelled)
+            .context(format!("stopped after step {done}; go on with: kinora render --resume {}", path.display())),
+        Err(error) => anyhow::Error::from(error).context(format!("stopped after step {done}, and the state cannot be kept")),
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    // `clip/` and `clip` are the same place.
+    let mut name = path.components().collect::<PathBuf>().into_os_string();
+    name.push(suffix);
+    name.into()
+}

@@ -1,0 +1,72 @@
+//! Numbers for people.
+
+/// `17 B`, `4.2 MB`: decimal units, as disks and adapters are sold.
+pub fn bytes(count: u64) -> String {
+    scaled(count, ["B", "kB", "MB", "GB", "TB"])
+}
+
+/// `17`, `4.2 M`: a count of things.
+pub fn count(count: u64) -> String {
+    scaled(count, ["", "thousand", "M", "G", "T"]).trim_end().to_owned()
+}
+
+fn scaled(count: u64, units: [&str; 5]) -> String {
+    let mut value = count as f64;
+    let mut unit = 0;
+    // Whatever would be shown as four digits goes to the next unit.
+    while value >= 999.5 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let digits = if unit == 0 || value >= 99.95 {
+        0
+    } else if value >= 9.995 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.digits$} {}", units[unit])
+}
+
+/// A text out of a file, fit for a terminal: control and text-direction characters are shown as escapes.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let directional = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || directional {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        let sizes = [0, 999, 1000, 4_210_000, 28_600_000_000, 999_600, u64::MAX].map(bytes);
+        assert_eq!(
+            sizes,
+            [
+                "0 B",
+                "999 B",
+                "1.00 kB",
+                "4.21 MB",
+                "28.6 GB",
+                "1.00 MB",
+                "18446744 TB"
+            ]
+        );
+        assert_eq!(count(14_288_000_000), "14.3 G");
+        assert_eq!(count(12), "12");
+    }
+
+    #[test]
+    fn a_name_cannot_rewrite_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jé\u{202e}"), "a\\u{1b}[2Jé\\u{202e}");
+    }
+}

@@ -1,0 +1,258 @@
+//! Which operation a device computes differently.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kinora_cpu::CpuExecutor;
+use kinora_graph::{
+    Control, Error, Executor, Graph, HostTensor, NoControl, Op, OpTime, Precision, ProgramId, Requirements, Result,
+    Value,
+};
+use kinora_quant::Weights;
+use serde::Serialize;
+
+use super::{Difference, Tolerance};
+
+/// How far one operation's result may be from the processor's. Both get the same operands and round them alike, so
+/// that only the order of summation and the last bits of functions such as exp differ.
+const TOLERANCE: Tolerance = Tolerance {
+    cosine: 0.999_999,
+    max_rel: 1e-4,
+};
+
+/// An operation whose result on the device is not the processor's.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Divergence {
+    /// Operation, e.g. "linear".
+    pub op: String,
+    /// Where in the model.
+    pub label: String,
+    /// Number of the operation among all that the case ran.
+    pub position: usize,
+    /// Shapes of its operands.
+    pub operands: Vec<Vec<usize>>,
+    /// Shape of its result.
+    pub shape: Vec<usize>,
+    /// How far the results are apart, where the device gave one.
+    #[serde(flatten)]
+    pub difference: Option<Difference>,
+    /// What the device said, where it did not.
+    pub error: Option<String>,
+}
+
+impl std::fmt::Display for Divergence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} at `{}` (operation {}) {:?} -> {:?}: ",
+            self.op, self.label, self.position, self.operands, self.shape
+        )?;
+        match (&self.difference, &self.error) {
+            (Some(d), _) => write!(f, "max_rel {:.1e} cosine {:.7}", d.max_rel, d.cosine),
+            (None, error) => f.write_str(error.as_deref().unwrap_or("no result")),
+        }
+    }
+}
+
+/// What came of running every operation of a case by itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Bisect {
+    /// Operations that ran.
+    pub operations: usize,
+    /// The first that left its tolerance.
+    pub first: Option<Divergence>,
+    /// The operation with the largest error, whether within its tolerance or not.
+    pub worst: Option<Divergence>,
+}
+
+/// Runs programs on the processor, and every operation of them a second time on a device.
+pub(super) struct BisectExecutor<'d> {
+    device: &'d mut dyn Executor,
+    cpu: CpuExecutor,
+    programs: BTreeMap<ProgramId, (Graph, Arc<dyn Weights>)>,
+    states: BTreeMap<String, HostTensor>,
+    found: Bisect,
+}
+
+impl<'d> BisectExecutor<'d> {
+    pub(super) fn new(device: &'d mut dyn Executor, precision: Precision) -> Self {
+        Self {
+            device,
+            cpu: CpuExecutor::new(precision),
+            programs: BTreeMap::new(),
+            states: BTreeMap::new(),
+            found: Bisect {
+                operations: 0,
+                first: None,
+                worst: None,
+            },
+        }
+    }
+
+    pub(super) fn finish(self) -> Bisect {
+        self.found
+    }
+
+    /// One operation on the device.
+    fn alone(
+        &mut self,
+        graph: &Graph,
+        value: Value,
+        weights: &Arc<dyn Weights>,
+        known: &Known<'_>,
+    ) -> Result<HostTensor> {
+        let graph = graph.isolate(value);
+        let operands: Vec<(String, HostTensor)> = graph
+            .inputs()
+            .map(|(name, _)| {
+                (
+                    name.to_owned(),
+                    known.by_index(name).expect("operands come before their operation"),
+                )
+            })
+            .collect();
+        let inputs: Vec<(&str, &HostTensor)> = operands.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let program = self.device.compile(graph, weights)?;
+        let result = self.device.run(program, &inputs, &mut NoControl);
+        self.device.release(program);
+        Ok(result?.remove("out").expect("every output of a graph comes back"))
+    }
+
+    fn record(&mut self, graph: &Graph, value: Value, result: Result<Difference, String>) {
+        self.found.operations += 1;
+        let node = graph.node(value);
+        let divergence = |difference, error| Divergence {
+            op: node.op.name().to_owned(),
+            label: node.label.clone(),
+            position: self.found.operations,
+            operands: node
+                .op
+                .operands()
+                .iter()
+                .map(|v| graph.node(*v).shape.clone())
+                .collect(),
+            shape: node.shape.clone(),
+            difference,
+            error,
+        };
+        let (divergence, leaves) = match result {
+            Ok(d) => (divergence(Some(d), None), !d.within(TOLERANCE)),
+            Err(why) => (divergence(None, Some(why)), true),
+        };
+        let error = |d: &Divergence| d.difference.map_or(f64::INFINITY, |d| d.max_rel);
+        if self
+            .found
+            .worst
+            .as_ref()
+            .is_none_or(|worst| error(&divergence) > error(worst))
+        {
+            self.found.worst = Some(divergence.clone());
+        }
+        if leaves && self.found.first.is_none() {
+            self.found.first = Some(divergence);
+        }
+    }
+}
+
+/// Every value of a run that an operation can take as an operand from the host.
+struct Known<'a> {
+    graph: &'a Graph,
+    inputs: &'a [(&'a str, &'a HostTensor)],
+    states: &'a BTreeMap<String, HostTensor>,
+    computed: &'a BTreeMap<String, HostTensor>,
+}
+
+impl Known<'_> {
+    fn by_index(&self, index: &str) -> Option<HostTensor> {
+        self.value(self.graph.values().nth(index.parse().ok()?)?)
+    }
+
+    fn value(&self, value: Value) -> Option<HostTensor> {
+        let node = self.graph.node(value);
+        match &node.op {
+            Op::Input { name } => self
+                .inputs
+                .iter()
+                .find(|(given, _)| given == name)
+                .map(|(_, tensor)| (*tensor).clone()),
+            Op::State { name } => self.states.get(name).cloned(),
+            Op::Fill { value } => Some(HostTensor::f32(&node.shape, vec![*value; node.elements()])),
+            Op::Constant { data } => Some(HostTensor::f32(&node.shape, data.clone())),
+            _ => self.computed.get(&output_name(value)).cloned(),
+        }
+    }
+}
+
+/// How [`Graph::with_all_outputs`] names a value.
+fn output_name(value: Value) -> String {
+    format!("{:05}", value.index())
+}
+
+impl Executor for BisectExecutor<'_> {
+    fn describe(&self) -> String {
+        format!("{} against {}", self.device.describe(), self.cpu.describe())
+    }
+
+    fn compile(&mut self, graph: Graph, weights: &Arc<dyn Weights>) -> Result<ProgramId> {
+        let program = self.cpu.compile(graph.with_all_outputs(), weights)?;
+        self.programs.insert(program, (graph, weights.clone()));
+        Ok(program)
+    }
+
+    fn requirements(&self, program: ProgramId) -> Requirements {
+        self.cpu.requirements(program)
+    }
+
+    fn run(
+        &mut self,
+        program: ProgramId,
+        inputs: &[(&str, &HostTensor)],
+        control: &mut dyn Control,
+    ) -> Result<BTreeMap<String, HostTensor>> {
+        let computed = self.cpu.run(program, inputs, control)?;
+        let (graph, weights) = self.programs.get(&program).expect("the processor has run it").clone();
+        let states = std::mem::take(&mut self.states);
+        let known = Known {
+            graph: &graph,
+            inputs,
+            states: &states,
+            computed: &computed,
+        };
+        for value in graph.values().filter(|v| !graph.node(*v).op.is_leaf()) {
+            if control.cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let expected = known.value(value).expect("every computed value is an output");
+            let result = self.alone(&graph, value, &weights, &known).map_err(|e| e.to_string());
+            self.record(
+                &graph,
+                value,
+                result.and_then(|actual| super::compare::difference(&actual, &expected, None)),
+            );
+        }
+        let take = |(name, value): (&String, &Value)| Some((name.clone(), known.value(*value)?));
+        let updates: Vec<_> = graph.state_updates().iter().filter_map(take).collect();
+        let outputs = graph.outputs().iter().filter_map(take).collect();
+        self.states = states;
+        self.states.extend(updates);
+        Ok(outputs)
+    }
+
+    fn release(&mut self, program: ProgramId) {
+        self.programs.remove(&program);
+        self.cpu.release(program);
+    }
+
+    fn clear_states(&mut self) {
+        self.states.clear();
+        self.cpu.clear_states();
+    }
+
+    fn set_profiling(&mut self, on: bool) {
+        self.cpu.set_profiling(on);
+    }
+
+    fn take_profile(&mut self) -> Vec<OpTime> {
+        self.cpu.take_profile()
+    }
+}
