@@ -26,14 +26,17 @@ files![
     "vae/diffusion_pytorch_model.safetensors",
 ];
 
-/// The model's folder below `cache`, written there if it is not yet. It appears whole or not at all, and a folder
-/// whose files differ from the binary's is made anew.
+/// The model's folder below `cache`, written there if it is not yet. It appears whole or not at all; its name holds
+/// a hash of the contents, and a folder with missing or truncated files is made anew.
 ///
 /// # Errors
 /// The folder cannot be written.
 pub fn unpack(cache: &Path) -> io::Result<PathBuf> {
     let folder = cache.join(format!("demo-model-{:016x}", digest()));
-    if FILES.iter().all(|(name, data)| std::fs::metadata(folder.join(name)).is_ok_and(|m| m.len() == data.len() as u64)) {
+    if FILES
+        .iter()
+        .all(|(name, data)| std::fs::metadata(folder.join(name)).is_ok_and(|m| m.len() == data.len() as u64))
+    {
         return Ok(folder);
     }
     std::fs::create_dir_all(cache)?;
@@ -55,8 +58,12 @@ pub fn unpack(cache: &Path) -> io::Result<PathBuf> {
 
 /// FNV-1a over names and contents: tells versions of the model apart.
 fn digest() -> u64 {
-    let bytes = FILES.iter().flat_map(|(name, data)| name.bytes().chain(data.iter().copied()));
-    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+    let bytes = FILES
+        .iter()
+        .flat_map(|(name, data)| name.bytes().chain(data.iter().copied()));
+    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    })
 }
 
 #[cfg(test)]
@@ -71,6 +78,10 @@ mod tests {
         std::fs::write(folder.join("kinora.json"), "{").unwrap();
         assert_eq!(super::unpack(cache.path()).unwrap(), folder);
         assert_ne!(std::fs::read(folder.join("kinora.json")).unwrap(), b"{");
-        assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1, "no temporary folder stays");
+        assert_eq!(
+            std::fs::read_dir(cache.path()).unwrap().count(),
+            1,
+            "no temporary folder stays"
+        );
     }
 }

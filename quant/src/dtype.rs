@@ -79,11 +79,7 @@ impl DType {
 
     /// The names of the types that pass `keep`, for error messages.
     pub(crate) fn names_of(keep: impl Fn(Self) -> bool) -> String {
-        let names: Vec<_> = Self::ALL
-            .into_iter()
-            .filter(|t| keep(*t))
-            .map(Self::name)
-            .collect();
+        let names: Vec<_> = Self::ALL.into_iter().filter(|t| keep(*t)).map(Self::name).collect();
         names.join(", ")
     }
 
@@ -104,9 +100,7 @@ impl DType {
         match self {
             Self::F32 => each(bytes, out, f32::from_le_bytes),
             Self::F16 => decode_f16(bytes, out),
-            Self::BF16 => each(bytes, out, |b| {
-                f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)
-            }),
+            Self::BF16 => each(bytes, out, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)),
             Self::F64 => each(bytes, out, |b| f64::from_le_bytes(b) as f32),
             Self::U8 => each(bytes, out, |[b]| f32::from(b)),
             Self::I32 => each(bytes, out, |b| i32::from_le_bytes(b) as f32),
@@ -129,10 +123,7 @@ impl DType {
                 out.convert_from_f32_slice(values);
                 Ok(bytemuck::cast_slice(&out).to_vec())
             }
-            Self::BF16 => Ok(values
-                .iter()
-                .flat_map(|v| bf16::from_f32(*v).to_le_bytes())
-                .collect()),
+            Self::BF16 => Ok(values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect()),
             _ => Err(Error::Conversion {
                 from: Self::F32,
                 to: self.name(),

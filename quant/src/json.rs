@@ -17,11 +17,7 @@ const MAX_DEPTH: usize = 16;
 const MAX_FILE: u64 = 100_000_000;
 
 /// Reads the file at `path`, called a `kind` in errors, and hands its bytes to `parse`.
-pub(crate) fn read<T>(
-    path: &Path,
-    kind: &'static str,
-    parse: impl Fn(&[u8]) -> Result<T, String>,
-) -> Result<T> {
+pub(crate) fn read<T>(path: &Path, kind: &'static str, parse: impl Fn(&[u8]) -> Result<T, String>) -> Result<T> {
     let malformed = |reason| Error::Malformed {
         path: path.to_owned(),
         kind,
@@ -44,8 +40,7 @@ pub(crate) fn read<T>(
 
 /// Parses `bytes`, or says in words what is wrong with them.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|e| format!("its JSON is not UTF-8 text ({e})"))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| format!("its JSON is not UTF-8 text ({e})"))?;
     check_depth(bytes)?;
     serde_json::from_str(text).map_err(|e| format!("bad JSON: {}", shown(&e.to_string())))
 }

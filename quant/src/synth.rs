@@ -50,15 +50,11 @@ impl RuleWeights {
     /// # Panics
     /// If a shape has more bytes than an address space, a mean or amplitude is not finite, or a name comes twice:
     /// the caller's mistakes, unlike those of a file.
-    pub fn new<N: Into<String>>(
-        tensors: impl IntoIterator<Item = (N, Vec<usize>, f64, f64)>,
-        seed: u64,
-    ) -> Self {
+    pub fn new<N: Into<String>>(tensors: impl IntoIterator<Item = (N, Vec<usize>, f64, f64)>, seed: u64) -> Self {
         let mut lines = BTreeMap::new();
         for (name, shape, mean, amp) in tensors {
             let name = name.into();
-            let line =
-                Line::new(shape, mean, amp).unwrap_or_else(|e| panic!("tensor `{name}`: {e}"));
+            let line = Line::new(shape, mean, amp).unwrap_or_else(|e| panic!("tensor `{name}`: {e}"));
             assert!(
                 lines.insert(name.clone(), line).is_none(),
                 "tensor `{name}` is there twice"
@@ -99,15 +95,11 @@ impl RuleWeights {
         }
         let file: File = json::parse(bytes)?;
         if file.rule != RULE {
-            return Err(format!(
-                "its rule is `{}`; only `{RULE}` is known",
-                shown(&file.rule)
-            ));
+            return Err(format!("its rule is `{}`; only `{RULE}` is known", shown(&file.rule)));
         }
         let mut lines = BTreeMap::new();
         for (name, (shape, mean, amp)) in file.tensors.0 {
-            let line = Line::new(shape, mean, amp)
-                .map_err(|e| format!("tensor `{}`: {e}", shown(&name)))?;
+            let line = Line::new(shape, mean, amp).map_err(|e| format!("tensor `{}`: {e}", shown(&name)))?;
             lines.insert(name, line);
         }
         Ok(Self {

@@ -151,9 +151,7 @@ impl Weights for BTreeMap<String, Tensor<'_>> {
     }
 
     fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
-        self.get(name)
-            .map(Tensor::borrow)
-            .ok_or_else(|| self.missing(name))
+        self.get(name).map(Tensor::borrow).ok_or_else(|| self.missing(name))
     }
 
     fn names(&self) -> Vec<String> {
@@ -239,9 +237,7 @@ impl<'a> Tensor<'a> {
             DType::U32 => integers(&self.data, |b| i64::from(u32::from_le_bytes(b))),
             DType::I32 => integers(&self.data, |b| i64::from(i32::from_le_bytes(b))),
             DType::I64 => integers(&self.data, i64::from_le_bytes),
-            from @ (DType::F32 | DType::F16 | DType::BF16 | DType::F64) => {
-                Err(Error::Conversion { from, to: "U32" })
-            }
+            from @ (DType::F32 | DType::F16 | DType::BF16 | DType::F64) => Err(Error::Conversion { from, to: "U32" }),
         }
     }
 

@@ -12,12 +12,7 @@ type Tensors = BTreeMap<String, Tensor<'static>>;
 fn tensors(names: &[&str]) -> Tensors {
     names
         .iter()
-        .map(|n| {
-            (
-                (*n).to_owned(),
-                Tensor::from_f32(&[2], &[n.len() as f32, 1.0]),
-            )
-        })
+        .map(|n| ((*n).to_owned(), Tensor::from_f32(&[2], &[n.len() as f32, 1.0])))
         .collect()
 }
 
@@ -70,26 +65,14 @@ fn what_is_written_is_read_back_by_us_and_by_the_reference() {
     assert_eq!(ours.metadata(), remarks());
     for (name, tensor) in &all {
         let read = ours.tensor(name).unwrap();
-        assert_eq!(
-            (&read.info, &read.data),
-            (&tensor.info, &tensor.data),
-            "{name}"
-        );
+        assert_eq!((&read.info, &read.data), (&tensor.info, &tensor.data), "{name}");
         assert!(
             matches!(read.data, std::borrow::Cow::Borrowed(_)),
             "a mapped tensor is not copied"
         );
-        assert_eq!(
-            reference.tensor(name).unwrap().data(),
-            &*tensor.data,
-            "{name}"
-        );
+        assert_eq!(reference.tensor(name).unwrap().data(), &*tensor.data, "{name}");
         let start = ours.entries()[name].range.start;
-        assert_eq!(
-            start % tensor.info.dtype.size() as u64,
-            0,
-            "{name} is aligned"
-        );
+        assert_eq!(start % tensor.info.dtype.size() as u64, 0, "{name} is aligned");
         assert_eq!(&bytes[start as usize..][..tensor.data.len()], &*tensor.data);
     }
 
@@ -123,18 +106,12 @@ fn an_unfinished_file_leaves_nothing() {
     let begin = || Writer::create(&path, &infos, &BTreeMap::new()).unwrap();
     let refused = |result: Result<()>, words: &str| {
         let error = result.unwrap_err().to_string();
-        assert!(
-            error.contains(words) && error.contains("a.safetensors"),
-            "{error}"
-        );
+        assert!(error.contains(words) && error.contains("a.safetensors"), "{error}");
     };
 
     let mut writer = begin();
     writer.write("b", &[3]).unwrap();
-    refused(
-        writer.write("b", &[3]),
-        "`b` was not announced, or is written twice",
-    );
+    refused(writer.write("b", &[3]), "`b` was not announced, or is written twice");
     refused(writer.write("a", &[1]), "`a` takes 2 bytes, not 1");
     drop(writer);
     let mut writer = begin();
@@ -147,11 +124,7 @@ fn an_unfinished_file_leaves_nothing() {
     writer.write("a", &[1, 2]).unwrap();
     writer.finish().unwrap();
     assert_eq!(
-        &*SafetensorsFile::open(&path)
-            .unwrap()
-            .tensor("a")
-            .unwrap()
-            .data,
+        &*SafetensorsFile::open(&path).unwrap().tensor("a").unwrap().data,
         [1, 2]
     );
 }
@@ -180,26 +153,13 @@ fn what_could_not_be_read_back_is_not_written() {
     }
     let lost = folder.path().join("no/such/folder/a.safetensors");
     let error = file::save(&lost, &tensors(&["a"]), &BTreeMap::new()).unwrap_err();
-    assert!(
-        matches!(&error, Error::Io { path, .. } if *path == lost),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Io { path, .. } if *path == lost), "{error}");
 }
 
 /// Two shards and their index in `folder`.
 fn shard(folder: &Path) {
-    file::save(
-        folder.join("m-1.safetensors"),
-        &tensors(&["a", "hidden"]),
-        &remarks(),
-    )
-    .unwrap();
-    file::save(
-        folder.join("m-2.safetensors"),
-        &tensors(&["bb"]),
-        &BTreeMap::new(),
-    )
-    .unwrap();
+    file::save(folder.join("m-1.safetensors"), &tensors(&["a", "hidden"]), &remarks()).unwrap();
+    file::save(folder.join("m-2.safetensors"), &tensors(&["bb"]), &BTreeMap::new()).unwrap();
     let index = r#"{"metadata": {"total_size": 24}, "weight_map": {"a": "m-1.safetensors", "bb": "m-2.safetensors"}}"#;
     fs::write(folder.join("m.safetensors.index.json"), index).unwrap();
 }
@@ -238,10 +198,7 @@ fn a_path_leads_to_what_it_means() {
     assert_eq!(file::open(at("one.safetensors")).unwrap().names(), ["one"]);
     shard(folder.path());
     refused(&["several", "one.safetensors", "m.safetensors.index.json"]);
-    assert_eq!(
-        file::open(at("m.safetensors.index.json")).unwrap().names(),
-        ["a", "bb"]
-    );
+    assert_eq!(file::open(at("m.safetensors.index.json")).unwrap().names(), ["a", "bb"]);
     fs::remove_file(at("one.safetensors")).unwrap();
     assert_eq!(file::open(folder.path()).unwrap().names(), ["a", "bb"]);
     fs::remove_file(at("m.safetensors.index.json")).unwrap();
@@ -259,22 +216,13 @@ fn other_names_for_the_same_tensors() {
     assert_eq!(renamed.stored("a"), Some("model.a"));
     assert_eq!(renamed.tensor("a").unwrap().to_f32().unwrap(), [7.0, 1.0]);
     assert_eq!(renamed.rows("b", 1..2).unwrap().to_f32().unwrap(), [1.0]);
-    assert!(
-        renamed.info("extra").is_none()
-            && renamed.tensor("extra").is_err()
-            && renamed.tensor("model.a").is_err()
-    );
+    assert!(renamed.info("extra").is_none() && renamed.tensor("extra").is_err() && renamed.tensor("model.a").is_err());
 
     assert!(matches!(
         Renamed::by_rule(&stored, |_| Some("x".to_owned())),
         Err(Error::Duplicate { .. })
     ));
-    let map = |pairs: &[(&str, &str)]| {
-        pairs
-            .iter()
-            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
-            .collect()
-    };
+    let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
     assert!(matches!(
         Renamed::new(&stored, map(&[("a", "model.a"), ("b", "model.a")])),
         Err(Error::Duplicate { .. })
@@ -283,27 +231,15 @@ fn other_names_for_the_same_tensors() {
         Renamed::new(&stored, map(&[("a", "model.c")])),
         Err(Error::MissingTensor { .. })
     ));
-    assert_eq!(
-        Renamed::new(stored, map(&[("a", "extra")]))
-            .unwrap()
-            .names(),
-        ["a"]
-    );
+    assert_eq!(Renamed::new(stored, map(&[("a", "extra")])).unwrap().names(), ["a"]);
 }
 
 #[test]
 fn several_files_as_one() {
-    let merged = Merged::new(vec![
-        Box::new(tensors(&["a"])),
-        Box::new(tensors(&["bb", "ccc"])),
-    ])
-    .unwrap();
+    let merged = Merged::new(vec![Box::new(tensors(&["a"])), Box::new(tensors(&["bb", "ccc"]))]).unwrap();
     assert_eq!(merged.names(), ["a", "bb", "ccc"]);
     assert_eq!(merged.tensor("ccc").unwrap().to_f32().unwrap(), [3.0, 1.0]);
-    assert!(matches!(
-        merged.tensor("d"),
-        Err(Error::MissingTensor { .. })
-    ));
+    assert!(matches!(merged.tensor("d"), Err(Error::MissingTensor { .. })));
     let twice = Merged::new(vec![Box::new(tensors(&["a"])), Box::new(tensors(&["a"]))]);
     assert!(matches!(twice, Err(Error::Duplicate { name, .. }) if name == "a"));
 }
@@ -330,12 +266,7 @@ fn a_fingerprint_tells_files_apart() {
         large[position] ^= 1;
         file::fingerprint(&path).unwrap()
     };
-    let prints = [
-        print(0),
-        print((9 << 20) - 1),
-        print(100_000),
-        print(100_001),
-    ];
+    let prints = [print(0), print((9 << 20) - 1), print(100_000), print(100_001)];
     assert!(prints[0] != prints[1] && prints[1] != prints[2] && prints[0] != prints[2]);
     assert_eq!(prints[2], prints[3]);
 

@@ -86,19 +86,13 @@ fn headers_that_break_a_rule_are_refused_with_the_tensor_named() {
         (bytes("{\"a\":}", 0), "bad JSON"),
         (bytes("{} {}", 0), "bad JSON"),
         (bytes(&"{\"a\":".repeat(1_000_000), 0), "nests deeper"),
-        (
-            bytes(&format!("{{\"a\":{}", "[".repeat(1_000_000)), 0),
-            "nests deeper",
-        ),
+        (bytes(&format!("{{\"a\":{}", "[".repeat(1_000_000)), 0), "nests deeper"),
         (bytes(twice, 8), "`a` is there twice"),
         (
             bytes(r#"{"__metadata__":{},"__metadata__":{}}"#, 0),
             "`__metadata__` is there twice",
         ),
-        (
-            bytes(r#"{"__metadata__":{"k":"1","k":"2"}}"#, 0),
-            "`k` is there twice",
-        ),
+        (bytes(r#"{"__metadata__":{"k":"1","k":"2"}}"#, 0), "`k` is there twice"),
         (
             bytes(r#"{"__metadata__":{"k":1}}"#, 0),
             "`__metadata__`: `k`: invalid type",
@@ -115,23 +109,14 @@ fn headers_that_break_a_rule_are_refused_with_the_tensor_named() {
             bytes(r#"{"a":{"dtype":"U8","shape":[8]}}"#, 8),
             "`a`: missing field `data_offsets`",
         ),
-        (
-            tensor("F32", "[2]", "[-8,8]"),
-            "`a`: invalid value: integer `-8`",
-        ),
+        (tensor("F32", "[2]", "[-8,8]"), "`a`: invalid value: integer `-8`"),
         (tensor("F32", "[2]", "[0,18446744073709551616]"), "`a`: "),
-        (
-            tensor("F32", "[2]", "[0,8.0]"),
-            "`a`: invalid type: floating point",
-        ),
+        (tensor("F32", "[2]", "[0,8.0]"), "`a`: invalid type: floating point"),
         (tensor("F32", "[2]", "[0,NaN]"), "bad JSON"),
         (tensor("F32", "[NaN]", "[0,8]"), "bad JSON"),
         (tensor("F32", "[2]", "[0,8,8]"), "bad JSON"),
         (tensor("F32", "[2]", "[0]"), "`a`: invalid length 1"),
-        (
-            tensor("F32", "[2]", "[8,0]"),
-            "`a`: its bytes run backwards",
-        ),
+        (tensor("F32", "[2]", "[8,0]"), "`a`: its bytes run backwards"),
         (
             tensor("F32", "[4]", "[0,16]"),
             "`a`: its bytes end at 16, but the file holds only 8",
@@ -145,27 +130,12 @@ fn headers_that_break_a_rule_are_refused_with_the_tensor_named() {
             "shape [3] of F32 does not take the 8 bytes",
         ),
         (tensor("F32", "[]", "[0,8]"), "does not take the 8 bytes"),
-        (
-            tensor("F8_E4M3", "[7]", "[0,8]"),
-            "does not take the 8 bytes",
-        ),
+        (tensor("F8_E4M3", "[7]", "[0,8]"), "does not take the 8 bytes"),
         (tensor("F4", "[17]", "[0,8]"), "does not take the 8 bytes"),
-        (
-            tensor("F32", "[4294967296,4294967296]", "[0,8]"),
-            "too large",
-        ),
-        (
-            tensor("F32", "[9223372036854775808,2]", "[0,0]"),
-            "too large",
-        ),
-        (
-            tensor("U8", "[0,4294967296,4294967296]", "[0,0]"),
-            "too large",
-        ),
-        (
-            tensor("NEW", "[4294967296,4294967296]", "[0,0]"),
-            "too large",
-        ),
+        (tensor("F32", "[4294967296,4294967296]", "[0,8]"), "too large"),
+        (tensor("F32", "[9223372036854775808,2]", "[0,0]"), "too large"),
+        (tensor("U8", "[0,4294967296,4294967296]", "[0,0]"), "too large"),
+        (tensor("NEW", "[4294967296,4294967296]", "[0,0]"), "too large"),
         (tensor("F32", "[-2]", "[0,8]"), "`a`: invalid value"),
         (tensor("F32", &many, "[0,8]"), "at most 16 dimensions"),
         (pair("[2,6]"), "`a` overlaps"),
@@ -222,20 +192,12 @@ fn unknown_types_are_listed_but_not_read() {
     ] {
         let text = error.to_string();
         assert!(
-            matches!(error, Error::UnsupportedType { .. })
-                && wanted.iter().all(|w| text.contains(w)),
+            matches!(error, Error::UnsupportedType { .. }) && wanted.iter().all(|w| text.contains(w)),
             "{text}"
         );
     }
-    assert!(matches!(
-        weights.tensor("b"),
-        Err(Error::MissingTensor { .. })
-    ));
-    let copy = file::save(
-        folder.path().join("copy.safetensors"),
-        &weights,
-        &BTreeMap::new(),
-    );
+    assert!(matches!(weights.tensor("b"), Err(Error::MissingTensor { .. })));
+    let copy = file::save(folder.path().join("copy.safetensors"), &weights, &BTreeMap::new());
     assert!(matches!(copy, Err(Error::UnsupportedType { .. })));
 }
 
@@ -250,25 +212,17 @@ fn other_kinds_of_file_are_recognised() {
         error
     };
     for (name, content) in [
-        (
-            "model.pth",
-            b"PK\x03\x04\x00\x00\x08\x08\x00\x00".as_slice(),
-        ),
+        ("model.pth", b"PK\x03\x04\x00\x00\x08\x08\x00\x00".as_slice()),
         ("renamed.safetensors", b"PK\x03\x04\x00\x00\x08\x08\x00\x00"),
         ("old.pt", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 "),
         ("odd.ckpt", b"whatever it is"),
         ("empty.bin", b""),
     ] {
-        assert!(
-            matches!(open(name, content), Error::Pickle { .. }),
-            "{name}"
-        );
+        assert!(matches!(open(name, content), Error::Pickle { .. }), "{name}");
     }
     let error = open("m.gguf", b"GGUF\x03\x00\x00\x00");
     assert!(
-        error
-            .to_string()
-            .contains("GGUF files are not supported yet"),
+        error.to_string().contains("GGUF files are not supported yet"),
         "{error}"
     );
     let error = open(
@@ -278,10 +232,7 @@ fn other_kinds_of_file_are_recognised() {
     assert!(error.to_string().contains("git lfs pull"), "{error}");
     let error = open("page.safetensors", b"\n<!DOCTYPE html><html>");
     assert!(error.to_string().contains("web page"), "{error}");
-    assert!(matches!(
-        open("empty.safetensors", b""),
-        Error::Malformed { .. }
-    ));
+    assert!(matches!(open("empty.safetensors", b""), Error::Malformed { .. }));
     // A true file whose header length looks like a pickle's first bytes.
     let path = folder.path().join("good.safetensors");
     fs::write(&path, bytes(&format!("{{}}{}", " ".repeat(0x280 - 2)), 0)).unwrap();
@@ -310,26 +261,11 @@ fn an_index_must_be_true_and_stay_in_its_folder() {
             r#"{"weight_map": {"b": "1.safetensors"}}"#,
             "tensor `b` is not in `1.safetensors`",
         ),
-        (
-            r#"{"weight_map": {"a": "../out.safetensors"}}"#,
-            "in its own folder",
-        ),
-        (
-            r#"{"weight_map": {"a": "..\\out.safetensors"}}"#,
-            "in its own folder",
-        ),
-        (
-            r#"{"weight_map": {"a": "/etc/passwd"}}"#,
-            "in its own folder",
-        ),
-        (
-            r#"{"weight_map": {"a": "C:x.safetensors"}}"#,
-            "in its own folder",
-        ),
-        (
-            r#"{"weight_map": {"a": "1.safetensors\u0000"}}"#,
-            "in its own folder",
-        ),
+        (r#"{"weight_map": {"a": "../out.safetensors"}}"#, "in its own folder"),
+        (r#"{"weight_map": {"a": "..\\out.safetensors"}}"#, "in its own folder"),
+        (r#"{"weight_map": {"a": "/etc/passwd"}}"#, "in its own folder"),
+        (r#"{"weight_map": {"a": "C:x.safetensors"}}"#, "in its own folder"),
+        (r#"{"weight_map": {"a": "1.safetensors\u0000"}}"#, "in its own folder"),
         (r#"{"weight_map": {"a": ".."}}"#, "in its own folder"),
         (r#"{"weight_map": {"a": ""}}"#, "in its own folder"),
         (r#"{"weight_map": {"a": "1.bin"}}"#, "in its own folder"),
@@ -349,17 +285,9 @@ fn an_index_must_be_true_and_stay_in_its_folder() {
             "{index}: {error}"
         );
     }
-    assert!(
-        parse_index(b"{\"\xff\": 1}")
-            .unwrap_err()
-            .contains("not UTF-8")
-    );
+    assert!(parse_index(b"{\"\xff\": 1}").unwrap_err().contains("not UTF-8"));
     let deep = format!("{{\"metadata\": {}", "[".repeat(1_000_000));
-    assert!(
-        parse_index(deep.as_bytes())
-            .unwrap_err()
-            .contains("nests deeper")
-    );
+    assert!(parse_index(deep.as_bytes()).unwrap_err().contains("nests deeper"));
 }
 
 /// xorshift64*: the same mutations on every machine.
@@ -436,8 +364,7 @@ fn mutations_of_a_header_never_panic_and_what_passes_is_sound() {
         }
         // Types that the reference does not know make it refuse the file.
         if header.entries.values().all(|e| e.dtype.is_some()) {
-            safetensors::SafeTensors::deserialize(&file)
-                .expect("the reference accepts what we accept");
+            safetensors::SafeTensors::deserialize(&file).expect("the reference accepts what we accept");
         }
     }
     assert!(
@@ -450,10 +377,8 @@ fn mutations_of_a_header_never_panic_and_what_passes_is_sound() {
 fn mutations_of_mapped_files_and_json_never_panic() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
-    let index =
-        r#"{"metadata":{"total_size":19},"weight_map":{"a":"m.safetensors","b":"m.safetensors"}}"#;
-    let rule =
-        r#"{"rule":"splitmix64-u24-v1","seed":1,"tensors":{"a":[[2,3],0.0,1.5],"b":[[],1,0]}}"#;
+    let index = r#"{"metadata":{"total_size":19},"weight_map":{"a":"m.safetensors","b":"m.safetensors"}}"#;
+    let rule = r#"{"rule":"splitmix64-u24-v1","seed":1,"tensors":{"a":[[2,3],0.0,1.5],"b":[[],1,0]}}"#;
     let mut random = Random(0xF11E);
     for _ in 0..3000 {
         let mut file = bytes(TWO, 11);

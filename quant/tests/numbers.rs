@@ -44,17 +44,9 @@ fn every_f16_decodes_to_its_value_and_back() {
 /// Between two neighbours: the middle goes to the even one, the next numbers on either side to the nearer one.
 fn check_middles(dtype: DType, infinity: u16, value: impl Fn(u16) -> f64, beyond: f64) {
     for bits in 0..infinity {
-        let upper = if bits + 1 == infinity {
-            beyond
-        } else {
-            value(bits + 1)
-        };
+        let upper = if bits + 1 == infinity { beyond } else { value(bits + 1) };
         let middle = ((value(bits) + upper) / 2.0) as f32;
-        assert_eq!(
-            f64::from(middle),
-            (value(bits) + upper) / 2.0,
-            "the middle is exact"
-        );
+        assert_eq!(f64::from(middle), (value(bits) + upper) / 2.0, "the middle is exact");
         for (sign, mask) in [(1.0, 0), (-1.0, 0x8000)] {
             assert_eq!(
                 encode(dtype, sign * middle.next_down()),
@@ -140,85 +132,43 @@ fn other_types_become_f32() {
     assert_eq!(
         f32_of(
             DType::F64,
-            [1.5f64, -1e300]
-                .iter()
-                .flat_map(|v| v.to_le_bytes())
-                .collect()
+            [1.5f64, -1e300].iter().flat_map(|v| v.to_le_bytes()).collect()
         ),
         [1.5, f32::NEG_INFINITY]
     );
     assert_eq!(
         f32_of(
             DType::I64,
-            [-3i64, 1 << 40]
-                .iter()
-                .flat_map(|v| v.to_le_bytes())
-                .collect()
+            [-3i64, 1 << 40].iter().flat_map(|v| v.to_le_bytes()).collect()
         ),
         [-3.0, 2f32.powi(40)]
     );
     assert_eq!(f32_of(DType::I32, (-7i32).to_le_bytes().to_vec()), [-7.0]);
-    assert_eq!(
-        f32_of(DType::U32, u32::MAX.to_le_bytes().to_vec()),
-        [2f32.powi(32)]
-    );
+    assert_eq!(f32_of(DType::U32, u32::MAX.to_le_bytes().to_vec()), [2f32.powi(32)]);
     assert_eq!(f32_of(DType::U8, vec![0, 255]), [0.0, 255.0]);
     assert_eq!(f32_of(DType::Bool, vec![0, 1]), [0.0, 1.0]);
 }
 
 #[test]
 fn integers_become_u32_or_say_which_does_not_fit() {
-    let ids: Vec<u8> = [0i64, 255_999]
-        .iter()
-        .flat_map(|v| v.to_le_bytes())
-        .collect();
+    let ids: Vec<u8> = [0i64, 255_999].iter().flat_map(|v| v.to_le_bytes()).collect();
     assert_eq!(
-        Tensor::new(DType::I64, &[2], ids)
-            .unwrap()
-            .to_u32()
-            .unwrap(),
+        Tensor::new(DType::I64, &[2], ids).unwrap().to_u32().unwrap(),
         [0, 255_999]
     );
     assert_eq!(
-        Tensor::new(DType::U8, &[2], vec![7, 200])
-            .unwrap()
-            .to_u32()
-            .unwrap(),
+        Tensor::new(DType::U8, &[2], vec![7, 200]).unwrap().to_u32().unwrap(),
         [7, 200]
     );
     assert_eq!(
-        Tensor::new(DType::Bool, &[2], vec![0, 3])
-            .unwrap()
-            .to_u32()
-            .unwrap(),
+        Tensor::new(DType::Bool, &[2], vec![0, 3]).unwrap().to_u32().unwrap(),
         [0, 1]
     );
     let bad: Vec<u8> = [5i32, -1].iter().flat_map(|v| v.to_le_bytes()).collect();
-    let error = Tensor::new(DType::I32, &[2], bad)
-        .unwrap()
-        .to_u32()
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Value {
-                index: 1,
-                value: -1
-            }
-        ),
-        "{error}"
-    );
+    let error = Tensor::new(DType::I32, &[2], bad).unwrap().to_u32().unwrap_err();
+    assert!(matches!(error, Error::Value { index: 1, value: -1 }), "{error}");
     let error = Tensor::from_f32(&[1], &[1.0]).to_u32().unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Conversion {
-                from: DType::F32,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Conversion { from: DType::F32, .. }), "{error}");
     assert!(DType::I32.encode_f32(&[1.0]).is_err());
 }
 
@@ -233,13 +183,7 @@ fn rows_are_sub_ranges_of_the_first_dimension() {
     );
     assert_eq!(tensor.rows(3..3).unwrap().to_f32().unwrap(), [0.0; 0]);
     assert_eq!(
-        tensor
-            .clone()
-            .into_rows(1..2)
-            .unwrap()
-            .into_owned()
-            .to_f32()
-            .unwrap(),
+        tensor.clone().into_rows(1..2).unwrap().into_owned().to_f32().unwrap(),
         [2.0, 3.0]
     );
     #[expect(clippy::reversed_empty_ranges, reason = "what must be refused")]

@@ -22,18 +22,8 @@ fn elements_are_those_of_the_reference() {
     );
     let info = weights.info("shared.weight").unwrap();
     assert_eq!((info.dtype, info.shape), (DType::BF16, vec![384, 64]));
-    for (index, bits) in [
-        (0, 0xbce5),
-        (1, 0x3ec6),
-        (2, 0xbfa3),
-        (63, 0x3f4c),
-        (24575, 0xbe58),
-    ] {
-        assert_eq!(
-            element(&weights, "shared.weight", index),
-            bits,
-            "element {index}"
-        );
+    for (index, bits) in [(0, 0xbce5), (1, 0x3ec6), (2, 0xbfa3), (63, 0x3f4c), (24575, 0xbe58)] {
+        assert_eq!(element(&weights, "shared.weight", index), bits, "element {index}");
     }
     for (index, bits) in [(0, 0x3f23), (1, 0x3f9b), (63, 0x3f66)] {
         assert_eq!(
@@ -59,18 +49,11 @@ fn rows_are_made_alone() {
         weights.rows("shared.weight", 384..385),
         Err(Error::Rows { .. })
     ));
-    assert!(matches!(
-        weights.rows("shared", 0..1),
-        Err(Error::MissingTensor { .. })
-    ));
+    assert!(matches!(weights.rows("shared", 0..1), Err(Error::MissingTensor { .. })));
     // A table that no memory holds still gives its rows.
     let weights = SynthWeights::new([("table", vec![1 << 50, 64], 0.0, 1.0)], 1);
     assert_eq!(
-        weights
-            .rows("table", 1 << 49..(1 << 49) + 1)
-            .unwrap()
-            .info
-            .shape,
+        weights.rows("table", 1 << 49..(1 << 49) + 1).unwrap().info.shape,
         [1, 64]
     );
     assert!(matches!(weights.tensor("table"), Err(Error::Memory { .. })));
@@ -78,22 +61,14 @@ fn rows_are_made_alone() {
 
 #[test]
 fn scalars_and_empty_tensors() {
-    let weights = SynthWeights::new(
-        [
-            ("scalar", vec![], 1.0, 0.0),
-            ("empty", vec![0, 3], 1.0, 0.0),
-        ],
-        1,
-    );
+    let weights = SynthWeights::new([("scalar", vec![], 1.0, 0.0), ("empty", vec![0, 3], 1.0, 0.0)], 1);
     assert_eq!(weights.tensor("scalar").unwrap().to_f32().unwrap(), [1.0]);
     assert_eq!(weights.tensor("empty").unwrap().to_f32().unwrap(), [0.0; 0]);
 }
 
 #[test]
 fn bad_rule_files_are_refused_with_the_tensor_named() {
-    let with = |tensor: &str| {
-        format!(r#"{{"rule": "splitmix64-u24-v1", "seed": 1, "tensors": {{{tensor}}}}}"#)
-    };
+    let with = |tensor: &str| format!(r#"{{"rule": "splitmix64-u24-v1", "seed": 1, "tensors": {{{tensor}}}}}"#);
     for (json, words) in [
         (
             with(r#""a": [[4294967296, 4294967296], 0, 1]"#),
@@ -102,14 +77,8 @@ fn bad_rule_files_are_refused_with_the_tensor_named() {
         (with(r#""a": [[-1], 0, 1]"#), "`a`: invalid value"),
         (with(r#""a": [[1], 0, 1e999]"#), "number out of range"),
         (with(r#""a": [[1], 0]"#), "`a`: invalid length"),
-        (
-            with(r#""a": [[1], 0, 1], "a": [[1], 0, 1]"#),
-            "`a` is there twice",
-        ),
-        (
-            with("").replace("v1", "v2"),
-            "its rule is `splitmix64-u24-v2`",
-        ),
+        (with(r#""a": [[1], 0, 1], "a": [[1], 0, 1]"#), "`a` is there twice"),
+        (with("").replace("v1", "v2"), "its rule is `splitmix64-u24-v2`"),
         (with("").replace("\"seed\": 1,", ""), "missing field `seed`"),
         ("[".repeat(100_000), "nests deeper"),
     ] {
@@ -118,9 +87,7 @@ fn bad_rule_files_are_refused_with_the_tensor_named() {
     }
     let error = RuleWeights::from_json("/nowhere/weights.json").unwrap_err();
     assert!(
-        error
-            .to_string()
-            .starts_with("/nowhere/weights.json: cannot find it"),
+        error.to_string().starts_with("/nowhere/weights.json: cannot find it"),
         "{error}"
     );
 }

@@ -168,7 +168,7 @@ def transformers_(g):
     case("wan22-ti2v-5b.transformer.t3h4w6-tokents", "wan2.2-ti2v-5b", 13, dict(
         hidden_states=r(1, 48, 3, 4, 6), timestep=timestep, encoder_hidden_states=r(1, 7, 48)), in_channels=48, out_channels=48, ffn_dim=128)
     case("wan21-i2v-14b.transformer.t2h4w6-img17", "wan2.1-i2v-14b", 14, dict(
-        hidden_states=r(1, 36, 2, 4, 6), timestep=torch.tensor([500.0]), encoder_hidden_states=r(1, 20, 48), encoder_hidden_states_image=r(1, 17, 80)),
+        hidden_states=r(1, 36, 2, 4, 6), timestep=torch.tensor([500.0]), encoder_hidden_states=r(1, 512, 48), encoder_hidden_states_image=r(1, 17, 80)),
         in_channels=36, ffn_dim=96, attention_head_dim=48, freq_dim=64, image_dim=80, added_kv_proj_dim=96)
 
 

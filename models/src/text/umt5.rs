@@ -163,7 +163,7 @@ impl Umt5Config {
 }
 
 /// Name of the token embedding.
-const EMBEDDING: &str = "shared.weight";
+pub const EMBEDDING: &str = "shared.weight";
 
 /// The embedding's rows of `ids`, `[ids.len(), d_model]`: gathered on the host, since the table (2 GB for the
 /// real model) would otherwise have to be on the device for a few rows.

@@ -18,7 +18,7 @@ impl TransformerConfig {
         width("attention_head_dim", self.attention_head_dim)?;
         width("num_attention_heads · attention_head_dim", self.dim())?;
         // Three axes of positions, each of pairs.
-        if self.attention_head_dim % 2 != 0 || self.attention_head_dim < 6 {
+        if !self.attention_head_dim.is_multiple_of(2) || self.attention_head_dim < 6 {
             return Err(format!(
                 "`attention_head_dim` is {}; it must be even and at least 6",
                 self.attention_head_dim
@@ -35,7 +35,7 @@ impl TransformerConfig {
         ] {
             width(name, value)?;
         }
-        if self.freq_dim % 2 != 0 {
+        if !self.freq_dim.is_multiple_of(2) {
             return Err(format!("`freq_dim` is {}; it must be even", self.freq_dim));
         }
         if self.patch_size.iter().any(|p| !(1..=16).contains(p)) {
@@ -80,8 +80,8 @@ impl VaeConfig {
         }
         let patch = self.patch_size.unwrap_or(1);
         if !(1..=16).contains(&patch)
-            || self.in_channels % (patch * patch) != 0
-            || self.out_channels % (patch * patch) != 0
+            || !self.in_channels.is_multiple_of(patch * patch)
+            || !self.out_channels.is_multiple_of(patch * patch)
         {
             return Err(format!(
                 "`patch_size` is {patch}; its square must divide `in_channels` ({}) and `out_channels` ({})",
@@ -117,7 +117,7 @@ impl VaeConfig {
                 1
             }
         };
-        let fits = |from: usize, to: usize| from % to == 0 && (from / to).is_power_of_two();
+        let fits = |from: usize, to: usize| from.is_multiple_of(to) && (from / to).is_power_of_two();
         for level in 0..mult.len() {
             let down = if level + 1 < mult.len() { 4 * time(level) } else { 1 };
             let before = if level == 0 { 1 } else { mult[level - 1] };
@@ -138,7 +138,7 @@ impl VaeConfig {
             .dim_mult
             .iter()
             .skip(1)
-            .find(|mult| self.decoder_base() * **mult % 2 != 0)
+            .find(|mult| !(self.decoder_base() * **mult).is_multiple_of(2))
         {
             Some(mult) => Err(format!(
                 "`dim_mult` {mult} of base {} cannot be halved",

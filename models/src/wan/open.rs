@@ -75,6 +75,8 @@ pub struct Model {
     pub text_rows: usize,
     /// Defaults that came with the model, where it is not an official one.
     pub own_defaults: Option<Defaults>,
+    /// What it calls itself, where it is not an official model.
+    pub title: Option<String>,
     /// Where it was found, for messages.
     pub origin: String,
     /// Files, or folders of one part, of the weights: a clip's metadata identifies them.
@@ -113,7 +115,7 @@ impl Model {
     pub fn name(&self) -> String {
         match self.variant {
             Some(variant) => variant.name().to_owned(),
-            None => self.origin.clone(),
+            None => self.title.clone().unwrap_or_else(|| self.origin.clone()),
         }
     }
 
@@ -163,6 +165,7 @@ impl Model {
             None
         };
         let text_rows = own.as_ref().and_then(|o| o.text_length).unwrap_or(TEXT_ROWS);
+        let title = own.as_ref().and_then(|o| o.name.clone());
         let own_defaults = match (own, variant) {
             (Some(own), _) => Some(own.defaults()),
             (None, Some(_)) => None,
@@ -184,6 +187,7 @@ impl Model {
             tokenizer: Tokenizer::from_file(folder.join("tokenizer"))?,
             text_rows,
             own_defaults,
+            title,
             origin: folder.display().to_string(),
             files: ["transformer", "transformer_2", "vae", "text_encoder"]
                 .map(|part| folder.join(part))
@@ -391,6 +395,7 @@ impl Found {
             tokenizer,
             text_rows: TEXT_ROWS,
             own_defaults: None,
+            title: None,
             origin: files[0].display().to_string(),
             files,
         };
@@ -453,6 +458,7 @@ struct SchedulerConfig {
 /// `kinora.json`: defaults of a model that is not an official one.
 #[derive(Deserialize)]
 struct OwnDefaults {
+    name: Option<String>,
     steps: usize,
     shift: f64,
     guidance: f64,

@@ -78,10 +78,7 @@ impl Entry {
 /// last ends where the file ends.
 pub fn parse_header(start: &[u8], file_len: u64) -> Result<Header, String> {
     let Some((length, rest)) = start.split_first_chunk() else {
-        return Err(format!(
-            "it has {} bytes, too few for a header; {AGAIN}",
-            start.len()
-        ));
+        return Err(format!("it has {} bytes, too few for a header; {AGAIN}", start.len()));
     };
     let length = u64::from_le_bytes(*length);
     if length > MAX_HEADER {
@@ -96,9 +93,7 @@ pub fn parse_header(start: &[u8], file_len: u64) -> Result<Header, String> {
         ));
     };
     if json.first() != Some(&b'{') {
-        return Err(
-            "its header is not a JSON object; it is another kind of file, or damaged".to_owned(),
-        );
+        return Err("its header is not a JSON object; it is another kind of file, or damaged".to_owned());
     }
     let raw: RawHeader = json::parse(json)?;
     let data_start = LENGTH_BYTES + length;
@@ -120,11 +115,7 @@ const AGAIN: &str = "the download was probably cut off: fetch the file again";
 
 /// The tensors, in the order of their bytes, must tile the rest of the file. (A gap could hide data, an overlap
 /// could make one tensor change with another, and a longer or shorter file is not the one that was written.)
-fn check_cover(
-    entries: &BTreeMap<String, Entry>,
-    data_start: u64,
-    file_len: u64,
-) -> Result<(), String> {
+fn check_cover(entries: &BTreeMap<String, Entry>, data_start: u64, file_len: u64) -> Result<(), String> {
     let mut order: Vec<_> = entries.iter().collect();
     order.sort_by_key(|(_, e)| (e.range.start, e.range.end));
     let mut end = data_start;
@@ -185,9 +176,7 @@ impl RawTensor {
             ));
         }
         let dtype = DType::from_name(&self.dtype);
-        let bits = dtype
-            .map(|t| t.size() * 8)
-            .or_else(|| foreign_bits(&self.dtype));
+        let bits = dtype.map(|t| t.size() * 8).or_else(|| foreign_bits(&self.dtype));
         // Dimensions of 0 count as 1, so that no product of dimensions overflows later; and bits, not bytes, since
         // the smallest types take less than a byte.
         let bound = self

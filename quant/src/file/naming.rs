@@ -74,8 +74,7 @@ impl<W: Weights> Weights for Renamed<W> {
     }
 
     fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
-        self.inner
-            .tensor(self.stored(name).ok_or_else(|| self.missing(name))?)
+        self.inner.tensor(self.stored(name).ok_or_else(|| self.missing(name))?)
     }
 
     fn names(&self) -> Vec<String> {
@@ -149,9 +148,7 @@ impl Weights for Merged {
     }
 
     fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
-        self.part(name)
-            .ok_or_else(|| self.missing(name))?
-            .tensor(name)
+        self.part(name).ok_or_else(|| self.missing(name))?.tensor(name)
     }
 
     fn names(&self) -> Vec<String> {
@@ -174,9 +171,7 @@ impl Weights for Merged {
     }
 
     fn rows(&self, name: &str, range: Range<usize>) -> Result<Tensor<'_>> {
-        self.part(name)
-            .ok_or_else(|| self.missing(name))?
-            .rows(name, range)
+        self.part(name).ok_or_else(|| self.missing(name))?.rows(name, range)
     }
 
     fn listing(&self, name: &str) -> Option<Listing> {
@@ -185,10 +180,6 @@ impl Weights for Merged {
 
     /// The remarks of all parts; where two differ on a key, the first part's.
     fn metadata(&self) -> BTreeMap<String, String> {
-        self.parts
-            .iter()
-            .rev()
-            .flat_map(Weights::metadata)
-            .collect()
+        self.parts.iter().rev().flat_map(Weights::metadata).collect()
     }
 }

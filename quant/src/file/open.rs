@@ -75,9 +75,7 @@ fn resolve_folder(folder: &Path) -> Result<Source> {
             .iter()
             .find(|p| matches!(extension(p).as_str(), "pth" | "pt" | "ckpt" | "bin"))
         {
-            Some(pickle) => Err(Error::Pickle {
-                path: pickle.clone(),
-            }),
+            Some(pickle) => Err(Error::Pickle { path: pickle.clone() }),
             None => Err(nothing(folder, &files)),
         },
         _ => Err(several(folder, indices.into_iter().chain(tensors))),
@@ -101,9 +99,8 @@ fn nothing(folder: &Path, files: &[PathBuf]) -> Error {
     } else {
         format!("it holds {}", list(files.iter()))
     };
-    let reason = format!(
-        "this folder holds no .safetensors file ({holds}); give the folder or file that holds the weights"
-    );
+    let reason =
+        format!("this folder holds no .safetensors file ({holds}); give the folder or file that holds the weights");
     Error::Choice {
         path: folder.to_owned(),
         reason,
@@ -123,10 +120,7 @@ fn list<'a>(files: impl Iterator<Item = &'a PathBuf>) -> String {
 }
 
 fn name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn extension(path: &Path) -> String {

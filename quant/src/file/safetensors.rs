@@ -40,8 +40,7 @@ impl SafetensorsFile {
         // SAFETY: the mapping is private to this value and read-only. That nobody changes the file meanwhile cannot
         // be enforced; the module documentation asks for it.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path, "map it into memory"))?;
-        let header =
-            parse_header(&map, map.len() as u64).map_err(|reason| malformed(path, reason))?;
+        let header = parse_header(&map, map.len() as u64).map_err(|reason| malformed(path, reason))?;
         Ok(Self {
             path: path.to_owned(),
             map,
@@ -85,7 +84,10 @@ fn refuse_others(path: &Path, file: &mut File) -> Result<()> {
         .unwrap_or_default()
         .to_ascii_lowercase();
     match start.as_slice() {
-        [b'G', b'G', b'U', b'F', ..] => Err(Error::UnsupportedFormat { path: path.to_owned(), format: "GGUF" }),
+        [b'G', b'G', b'U', b'F', ..] => Err(Error::UnsupportedFormat {
+            path: path.to_owned(),
+            format: "GGUF",
+        }),
         [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => Err(Error::Pickle { path: path.to_owned() }),
         s if s.starts_with(b"version https://git-lfs") => Err(malformed(
             path,
@@ -110,11 +112,7 @@ impl Weights for SafetensorsFile {
     }
 
     fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
-        let entry = self
-            .header
-            .entries
-            .get(name)
-            .ok_or_else(|| self.missing(name))?;
+        let entry = self.header.entries.get(name).ok_or_else(|| self.missing(name))?;
         let info = entry.info().ok_or_else(|| self.missing(name))?;
         // The header's check has put the range inside the mapping, so it fits in a `usize`.
         let bytes = &self.map[entry.range.start as usize..entry.range.end as usize];

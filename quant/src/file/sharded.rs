@@ -116,9 +116,7 @@ impl Weights for Sharded {
     }
 
     fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
-        self.shard(name)
-            .ok_or_else(|| self.missing(name))?
-            .tensor(name)
+        self.shard(name).ok_or_else(|| self.missing(name))?.tensor(name)
     }
 
     fn names(&self) -> Vec<String> {
@@ -145,10 +143,6 @@ impl Weights for Sharded {
 
     /// The remarks of all shards; where two differ on a key, the first shard's.
     fn metadata(&self) -> BTreeMap<String, String> {
-        self.shards
-            .iter()
-            .rev()
-            .flat_map(Weights::metadata)
-            .collect()
+        self.shards.iter().rev().flat_map(Weights::metadata).collect()
     }
 }

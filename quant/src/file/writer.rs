@@ -17,11 +17,7 @@ use crate::{Error, Result, TensorInfo, Weights};
 ///
 /// # Errors
 /// Those of [`Writer`] and of reading `weights`; nothing is left at `path` then but what was there.
-pub fn save(
-    path: impl AsRef<Path>,
-    weights: &dyn Weights,
-    metadata: &BTreeMap<String, String>,
-) -> Result<()> {
+pub fn save(path: impl AsRef<Path>, weights: &dyn Weights, metadata: &BTreeMap<String, String>) -> Result<()> {
     let mut tensors = BTreeMap::new();
     for name in weights.names() {
         let info = weights.info(&name).ok_or_else(|| weights.missing(&name))?;
@@ -109,16 +105,12 @@ impl Writer {
     /// [`Error::Io`]; [`Error::Malformed`] where a tensor has not been written.
     pub fn finish(mut self) -> Result<()> {
         if let Some(name) = self.open.keys().next() {
-            return Err(unwritable(
-                &self.path,
-                format!("tensor `{name}` has not been written"),
-            ));
+            return Err(unwritable(&self.path, format!("tensor `{name}` has not been written")));
         }
         self.file()
             .sync_all()
             .map_err(Error::io(&self.path, "write it to the disk"))?;
-        std::fs::rename(&self.temp, &self.path)
-            .map_err(Error::io(&self.path, "give the new file its name"))?;
+        std::fs::rename(&self.temp, &self.path).map_err(Error::io(&self.path, "give the new file its name"))?;
         self.file = None;
         sync_folder(&self.path);
         Ok(())
@@ -126,9 +118,7 @@ impl Writer {
 
     fn put(&mut self, position: u64, bytes: &[u8]) -> Result<()> {
         let mut file = self.file();
-        let done = file
-            .seek(SeekFrom::Start(position))
-            .and_then(|_| file.write_all(bytes));
+        let done = file.seek(SeekFrom::Start(position)).and_then(|_| file.write_all(bytes));
         done.map_err(Error::io(&self.path, "write it"))
     }
 
@@ -163,10 +153,7 @@ struct Layout {
     places: BTreeMap<String, (u64, u64)>,
 }
 
-fn layout(
-    tensors: &BTreeMap<String, TensorInfo>,
-    metadata: &BTreeMap<String, String>,
-) -> Result<Layout, String> {
+fn layout(tensors: &BTreeMap<String, TensorInfo>, metadata: &BTreeMap<String, String>) -> Result<Layout, String> {
     const METADATA: &str = "__metadata__";
     let mut order: Vec<_> = tensors.iter().collect();
     order.sort_by_key(|(_, info)| std::cmp::Reverse(info.dtype.size()));
@@ -216,18 +203,11 @@ fn layout(
 /// A new file in the folder of `path`: only within one folder is a rename certain to be atomic.
 fn create_temp(path: &Path) -> Result<(PathBuf, File)> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let temp = path.with_file_name(format!(".{name}.{}-{number}.tmp", std::process::id()));
     let file = OpenOptions::new().write(true).create_new(true).open(&temp);
-    Ok((
-        temp,
-        file.map_err(Error::io(path, "create a file beside it"))?,
-    ))
+    Ok((temp, file.map_err(Error::io(path, "create a file beside it"))?))
 }
 
 /// Makes the rename itself durable, where the system lets a folder be synchronised; the file is safe either way.
@@ -239,9 +219,6 @@ fn sync_folder(path: &Path) {
     if cfg!(unix)
         && let Err(error) = File::open(folder).and_then(|f| f.sync_all())
     {
-        tracing::debug!(
-            "{}: cannot synchronise the folder: {error}",
-            folder.display()
-        );
+        tracing::debug!("{}: cannot synchronise the folder: {error}", folder.display());
     }
 }

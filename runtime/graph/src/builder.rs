@@ -5,9 +5,8 @@ use std::ops::Range;
 use kinora_quant::{DType, Weights};
 
 use crate::{
-    Activation, Attention, BinaryOp, Conv3d, ElementType, Epilogue, Error, Graph, Linear, MAX_AXES,
-    Matrix, MatrixLayout, Modulation, Node, Norm, NormKind, Op, Padding, QkNormRope, Rearrange,
-    Result, Rows, UnaryOp, Value,
+    Activation, Attention, BinaryOp, Conv3d, ElementType, Epilogue, Error, Graph, Linear, MAX_AXES, Matrix,
+    MatrixLayout, Modulation, Node, Norm, NormKind, Op, Padding, QkNormRope, Rearrange, Result, Rows, UnaryOp, Value,
 };
 
 /// Collects operations. Models reach weights through a [`Scope`].
@@ -80,38 +79,17 @@ impl<'w> Builder<'w> {
 
     /// An input of activations.
     pub fn input(&mut self, name: &str, shape: &[usize]) -> Value {
-        self.leaf(
-            Op::Input {
-                name: name.to_owned(),
-            },
-            shape,
-            ElementType::F32,
-            name,
-        )
+        self.leaf(Op::Input { name: name.to_owned() }, shape, ElementType::F32, name)
     }
 
     /// An input of ids or row indices.
     pub fn input_u32(&mut self, name: &str, shape: &[usize]) -> Value {
-        self.leaf(
-            Op::Input {
-                name: name.to_owned(),
-            },
-            shape,
-            ElementType::U32,
-            name,
-        )
+        self.leaf(Op::Input { name: name.to_owned() }, shape, ElementType::U32, name)
     }
 
     /// The state `name` as the last program left it.
     pub fn state(&mut self, name: &str, shape: &[usize]) -> Value {
-        self.leaf(
-            Op::State {
-                name: name.to_owned(),
-            },
-            shape,
-            ElementType::F32,
-            name,
-        )
+        self.leaf(Op::State { name: name.to_owned() }, shape, ElementType::F32, name)
     }
 
     /// A small tensor of the checkpoint, decoded to f32. `shape` may merge neighbouring dimensions of
@@ -119,12 +97,7 @@ impl<'w> Builder<'w> {
     pub fn parameter(&mut self, scope: &Scope, tensor: &str, shape: &[usize]) -> Result<Value> {
         let name = scope.name(tensor);
         self.check_weight(&name, shape)?;
-        Ok(self.leaf(
-            Op::Parameter { name: name.clone() },
-            shape,
-            ElementType::F32,
-            &name,
-        ))
+        Ok(self.leaf(Op::Parameter { name: name.clone() }, shape, ElementType::F32, &name))
     }
 
     /// Numbers known now.
@@ -136,9 +109,7 @@ impl<'w> Builder<'w> {
             data.len()
         );
         self.leaf(
-            Op::Constant {
-                data: data.to_vec(),
-            },
+            Op::Constant { data: data.to_vec() },
             shape,
             ElementType::F32,
             "constant",
@@ -153,14 +124,7 @@ impl<'w> Builder<'w> {
     // ---- matrix products
 
     /// `epilogue(x Wᵀ + bias)` with `tensor.weight` `[n, K]` and, where the checkpoint has it, `tensor.bias` `[n]`.
-    pub fn linear(
-        &mut self,
-        scope: &Scope,
-        tensor: &str,
-        x: Value,
-        n: usize,
-        epilogue: Epilogue,
-    ) -> Result<Value> {
+    pub fn linear(&mut self, scope: &Scope, tensor: &str, x: Value, n: usize, epilogue: Epilogue) -> Result<Value> {
         self.linear_rows(scope, tensor, x, n, 0..n, epilogue)
     }
 
@@ -221,12 +185,7 @@ impl<'w> Builder<'w> {
     ) -> Result<(Matrix, Option<Value>)> {
         let scope = scope.enter(tensor);
         let k = self.graph.node(x).columns();
-        let weight = self.matrix(
-            &scope.name("weight"),
-            &[n, k],
-            rows.clone(),
-            MatrixLayout::RowMajor,
-        )?;
+        let weight = self.matrix(&scope.name("weight"), &[n, k], rows.clone(), MatrixLayout::RowMajor)?;
         let bias = match self.has(&scope, "bias") {
             false => None,
             true => {
@@ -251,14 +210,7 @@ impl<'w> Builder<'w> {
             Epilogue::Residual { residual, gate } => {
                 self.expect("linear", *residual, &shape)?;
                 if let Some(gate) = gate {
-                    self.expect_table(
-                        "linear",
-                        gate.table,
-                        gate.column,
-                        op.weight.n(),
-                        gate.rows,
-                        op.x,
-                    )?;
+                    self.expect_table("linear", gate.table, gate.column, op.weight.n(), gate.rows, op.x)?;
                 }
             }
         }
@@ -266,14 +218,7 @@ impl<'w> Builder<'w> {
     }
 
     /// Rows of `tensor` `[vocabulary, k]` chosen by `ids` `[N]`.
-    pub fn gather(
-        &mut self,
-        scope: &Scope,
-        tensor: &str,
-        ids: Value,
-        vocabulary: usize,
-        k: usize,
-    ) -> Result<Value> {
+    pub fn gather(&mut self, scope: &Scope, tensor: &str, ids: Value, vocabulary: usize, k: usize) -> Result<Value> {
         self.label(scope, tensor);
         let table = self.matrix(
             &scope.name(tensor),
@@ -287,10 +232,7 @@ impl<'w> Builder<'w> {
     }
 
     /// Convolution with `tensor.weight` `[out, C, kt, kh, kw]` (2-D ones `[out, C, kh, kw]` with kt = 1) and `tensor.bias`.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a convolution has these parameters"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "a convolution has these parameters")]
     pub fn conv3d(
         &mut self,
         scope: &Scope,
@@ -346,10 +288,7 @@ impl<'w> Builder<'w> {
         let Some([ot, oh, ow]) = op.output([before + t, h, w]) else {
             return Err(self.shape_error(
                 "conv3d",
-                format!(
-                    "a {kernel:?} kernel does not fit into {:?}",
-                    [before + t, h, w]
-                ),
+                format!("a {kernel:?} kernel does not fit into {:?}", [before + t, h, w]),
             ));
         };
         let shape = vec![ot, oh, ow, out];
@@ -441,10 +380,7 @@ impl<'w> Builder<'w> {
     }
 
     /// RMS norm over all heads with `tensor.weight`, then rotation; `cos` and `sin` are `[L, head_dim / 2]`.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the operation has these operands"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the operation has these operands")]
     pub fn qk_norm_rope(
         &mut self,
         scope: &Scope,
@@ -500,10 +436,7 @@ impl<'w> Builder<'w> {
         if !fits {
             return Err(self.shape_error(
                 "attention",
-                format!(
-                    "q {q:?}, k {k:?}, v {v:?} with {} heads do not fit",
-                    op.heads
-                ),
+                format!("q {q:?}, k {k:?}, v {v:?} with {} heads do not fit", op.heads),
             ));
         }
         let (queries, keys) = (q[axes - 2], k[axes - 2]);
@@ -544,10 +477,7 @@ impl<'w> Builder<'w> {
         let (na, nb) = (self.graph.node(a), self.graph.node(b));
         let fits = na.shape == nb.shape || (nb.rows() == 1 && nb.columns() == na.columns());
         if !fits {
-            return Err(self.shape_error(
-                "binary",
-                format!("{:?} and {:?} do not fit", na.shape, nb.shape),
-            ));
+            return Err(self.shape_error("binary", format!("{:?} and {:?} do not fit", na.shape, nb.shape)));
         }
         Ok(self.push(Op::Binary { op, a, b }, shape))
     }
@@ -591,10 +521,7 @@ impl<'w> Builder<'w> {
         }
         let simple = full.simplified();
         if simple.sizes.len() > MAX_AXES {
-            return Err(self.shape_error(
-                "rearrange",
-                format!("{} axes; {MAX_AXES} at most", simple.sizes.len()),
-            ));
+            return Err(self.shape_error("rearrange", format!("{} axes; {MAX_AXES} at most", simple.sizes.len())));
         }
         Ok(self.push(Op::Rearrange { x, spec: simple }, shape.to_vec()))
     }
@@ -668,7 +595,12 @@ impl<'w> Builder<'w> {
     /// Each row of `[R, C]` repeated `times` times side by side: `[R, times · C]`.
     pub fn repeat_columns(&mut self, x: Value, times: usize) -> Result<Value> {
         let (rows, columns) = (self.graph.node(x).rows(), self.graph.node(x).columns());
-        let spec = Rearrange { sizes: vec![rows, times, columns], strides: vec![columns, 0, 1], offset: 0, reduce: 0 };
+        let spec = Rearrange {
+            sizes: vec![rows, times, columns],
+            strides: vec![columns, 0, 1],
+            offset: 0,
+            reduce: 0,
+        };
         self.rearrange(x, spec, &[rows, times * columns])
     }
 
@@ -677,10 +609,7 @@ impl<'w> Builder<'w> {
         let mut shape = self.shape(inputs[0]).to_vec();
         let rest = shape[1..].to_vec();
         if inputs.iter().any(|v| self.shape(*v)[1..] != rest) {
-            return Err(self.shape_error(
-                "concat",
-                "the inputs differ in more than the first dimension".into(),
-            ));
+            return Err(self.shape_error("concat", "the inputs differ in more than the first dimension".into()));
         }
         shape[0] = inputs.iter().map(|v| self.shape(*v)[0]).sum();
         Ok(self.push(
@@ -718,10 +647,8 @@ impl<'w> Builder<'w> {
     fn leaf(&mut self, op: Op, shape: &[usize], element_type: ElementType, label: &str) -> Value {
         // The same parameter, input or state asked for twice is one value.
         let same = self.graph.nodes.iter().position(|node| {
-            matches!(
-                op,
-                Op::Input { .. } | Op::State { .. } | Op::Parameter { .. }
-            ) && node.op == op
+            matches!(op, Op::Input { .. } | Op::State { .. } | Op::Parameter { .. })
+                && node.op == op
                 && node.shape == shape
         });
         if let Some(index) = same {
@@ -746,13 +673,7 @@ impl<'w> Builder<'w> {
         Value(self.graph.nodes.len() as u32 - 1)
     }
 
-    fn matrix(
-        &self,
-        name: &str,
-        shape: &[usize],
-        rows: Range<usize>,
-        layout: MatrixLayout,
-    ) -> Result<Matrix> {
+    fn matrix(&self, name: &str, shape: &[usize], rows: Range<usize>, layout: MatrixLayout) -> Result<Matrix> {
         let dtype = self.check_weight(name, shape)?;
         Ok(Matrix {
             name: name.to_owned(),

@@ -71,14 +71,21 @@ impl Graph {
     /// What running the graph takes, before any device is asked: weights as stored, the most intermediate bytes that
     /// are live at once, states. A planner comes close to it and is never below.
     pub fn footprint(&self) -> Requirements {
-        let mut needs = Requirements { flops: self.total_cost().flops, ..Requirements::default() };
+        let mut needs = Requirements {
+            flops: self.total_cost().flops,
+            ..Requirements::default()
+        };
         let mut matrices = BTreeSet::new();
         let last = self.last_uses();
         let mut freed = vec![0_u64; self.nodes.len() + 1];
         let mut live = 0;
         for (index, node) in self.nodes.iter().enumerate() {
             let bytes = 4 * node.elements() as u64;
-            if let Some(matrix) = node.op.matrix().filter(|m| matrices.insert((&m.name, m.rows.start, m.rows.end))) {
+            if let Some(matrix) = node
+                .op
+                .matrix()
+                .filter(|m| matrices.insert((&m.name, m.rows.start, m.rows.end)))
+            {
                 needs.weights += matrix.bytes() as u64;
             }
             match &node.op {
@@ -93,7 +100,10 @@ impl Graph {
             live -= freed[index];
         }
         for (name, value) in &self.states {
-            let read = self.nodes.iter().any(|n| matches!(&n.op, Op::State { name: other } if other == name));
+            let read = self
+                .nodes
+                .iter()
+                .any(|n| matches!(&n.op, Op::State { name: other } if other == name));
             if !read {
                 needs.states += 4 * self.node(*value).elements() as u64;
             }
@@ -103,7 +113,6 @@ impl Graph {
 
     /// Work of the whole graph.
     pub fn total_cost(&self) -> Cost {
-        self.values()
-            .fold(Cost::default(), |sum, v| sum + self.cost(v))
+        self.values().fold(Cost::default(), |sum, v| sum + self.cost(v))
     }
 }

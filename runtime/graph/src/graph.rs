@@ -42,9 +42,7 @@ impl Node {
 
     /// Product of all dimensions but the last.
     pub fn rows(&self) -> usize {
-        self.shape[..self.shape.len().saturating_sub(1)]
-            .iter()
-            .product()
+        self.shape[..self.shape.len().saturating_sub(1)].iter().product()
     }
 }
 
@@ -133,12 +131,7 @@ impl Graph {
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, node) in self.nodes.iter().enumerate() {
-            let operands: Vec<String> = node
-                .op
-                .operands()
-                .iter()
-                .map(|v| format!("%{}", v.0))
-                .collect();
+            let operands: Vec<String> = node.op.operands().iter().map(|v| format!("%{}", v.0)).collect();
             writeln!(
                 f,
                 "%{index} = {}({}) {:?} {}",

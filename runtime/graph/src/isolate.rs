@@ -14,24 +14,17 @@ impl Graph {
             *map.entry(operand).or_insert_with(|| {
                 let source = self.node(operand);
                 let op = match &source.op {
-                    keep @ (Op::Parameter { .. } | Op::Constant { .. } | Op::Fill { .. }) => {
-                        keep.clone()
-                    }
+                    keep @ (Op::Parameter { .. } | Op::Constant { .. } | Op::Fill { .. }) => keep.clone(),
                     _ => Op::Input {
                         name: operand.index().to_string(),
                     },
                 };
-                graph.nodes.push(Node {
-                    op,
-                    ..source.clone()
-                });
+                graph.nodes.push(Node { op, ..source.clone() });
                 Value(graph.nodes.len() as u32 - 1)
             })
         });
         graph.nodes.push(Node { op, ..node });
-        graph
-            .outputs
-            .insert("out".into(), Value(graph.nodes.len() as u32 - 1));
+        graph.outputs.insert("out".into(), Value(graph.nodes.len() as u32 - 1));
         graph
     }
 }

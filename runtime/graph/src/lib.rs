@@ -26,8 +26,8 @@ pub use error::Error;
 pub use executor::{Control, Executor, NoControl, OpTime, Precision, ProgramId, Requirements};
 pub use graph::{Graph, Node, Value};
 pub use op::{
-    Activation, Attention, BinaryOp, Conv3d, Epilogue, Gate, Linear, Matrix, MatrixLayout,
-    Modulation, Norm, NormKind, Op, Padding, QkNormRope, Rows, UnaryOp,
+    Activation, Attention, BinaryOp, Conv3d, Epilogue, Gate, Linear, Matrix, MatrixLayout, Modulation, Norm, NormKind,
+    Op, Padding, QkNormRope, Rows, UnaryOp,
 };
 pub use rearrange::{MAX_AXES, Rearrange};
 pub use tensor::{ElementType, HostData, HostTensor};

@@ -457,9 +457,7 @@ impl Op {
                 .into_iter()
                 .for_each(map),
             Self::Attention(op) => {
-                [&mut op.q, &mut op.k, &mut op.v]
-                    .into_iter()
-                    .for_each(&mut map);
+                [&mut op.q, &mut op.k, &mut op.v].into_iter().for_each(&mut map);
                 op.bias.iter_mut().for_each(&mut map);
                 op.mask.iter_mut().for_each(&mut map);
             }
@@ -476,10 +474,7 @@ impl Op {
                 map(a);
                 map(b);
             }
-            Self::Combine {
-                coefficients,
-                inputs,
-            } => {
+            Self::Combine { coefficients, inputs } => {
                 map(coefficients);
                 inputs.iter_mut().for_each(map);
             }

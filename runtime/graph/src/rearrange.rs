@@ -23,16 +23,12 @@ pub struct Rearrange {
 impl Rearrange {
     /// Number of output elements.
     pub fn outputs(&self) -> usize {
-        self.sizes[..self.sizes.len() - self.reduce]
-            .iter()
-            .product()
+        self.sizes[..self.sizes.len() - self.reduce].iter().product()
     }
 
     /// Number of input elements averaged for each output element.
     pub fn averaged(&self) -> usize {
-        self.sizes[self.sizes.len() - self.reduce..]
-            .iter()
-            .product()
+        self.sizes[self.sizes.len() - self.reduce..].iter().product()
     }
 
     /// One more than the last input element that is read.
@@ -59,11 +55,7 @@ impl Rearrange {
                 continue;
             }
             let reduced = axis >= kept;
-            let mergeable = if reduced {
-                reduce > 0
-            } else {
-                !sizes.is_empty()
-            };
+            let mergeable = if reduced { reduce > 0 } else { !sizes.is_empty() };
             if mergeable && *strides.last().expect("an axis before") == size * stride {
                 *sizes.last_mut().expect("an axis before") *= size;
                 *strides.last_mut().expect("an axis before") = stride;
@@ -96,11 +88,7 @@ mod tests {
         };
         let simple = spec.simplified();
         assert_eq!(
-            (
-                simple.sizes.as_slice(),
-                simple.strides.as_slice(),
-                simple.reduce
-            ),
+            (simple.sizes.as_slice(), simple.strides.as_slice(), simple.reduce),
             (&[24, 5][..], &[5, 1][..], 1)
         );
         assert_eq!(

@@ -112,8 +112,9 @@ Each case is a folder with a small module, its inputs and the reference's output
 the largest error relative to the largest expected value, the cosine between both, and whether they are within
 the case's tolerance. What is not implemented is reported and never counts as passed.
 
-With --precision f16 a case passes where the device is close to a run on the processor that rounds in the same
-places, and its error against the reference is at most twice that run's.
+With --precision f16 a run on the processor that rounds in the same places sets the tolerance: a case passes where
+every operation alone, with that run's operands, gives that run's result, and where the error of the whole case
+against the reference is at most twice that run's.
 
 Examples:
   kinora verify shared/golden/cases/wan22*

@@ -224,17 +224,22 @@ fn describe(report: &mut Report, path: &Path, part: Part) {
             let config = config::<TransformerConfig>(&beside, || TransformerConfig::detect(&*weights));
             let variants = config.as_ref().map(Variant::candidates).unwrap_or_default();
             report.variants = variants.into_iter().map(|v| v.name().to_owned()).collect();
-            report.config = config.and_then(|c| serde_json::to_value(c).ok());
+            report.config = config.and_then(|c| json(&c));
         }
         Part::Vae => {
             let config = config::<VaeConfig>(&beside, || VaeConfig::detect(&*weights));
-            report.config = config.and_then(|c| serde_json::to_value(c).ok());
+            report.config = config.and_then(|c| json(&c));
         }
         Part::TextEncoder => {
             let config = config::<Umt5Config>(&beside, || Umt5Config::detect(&*weights));
-            report.config = config.and_then(|c| serde_json::to_value(c).ok());
+            report.config = config.and_then(|c| json(&c));
         }
     }
+}
+
+/// Through text, because a direct conversion shows 1e-6 as 9.999999974752427e-7.
+fn json(config: &impl Serialize) -> Option<Value> {
+    serde_json::from_str(&serde_json::to_string(config).ok()?).ok()
 }
 
 fn config<T: DeserializeOwned>(beside: &Path, detect: impl FnOnce() -> kinora_models::Result<T>) -> Option<T> {

@@ -10,9 +10,9 @@ mod commands;
 pub mod executor;
 pub mod inspect;
 pub mod interrupt;
-mod units;
 mod profile;
 pub mod render;
+mod units;
 pub mod verify;
 
 pub use executor::{DeviceChoice, open_executor};

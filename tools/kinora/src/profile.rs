@@ -17,7 +17,10 @@ pub(crate) fn print(times: &[OpTime]) {
     let total: Duration = kinds.values().map(|k| k.0).sum();
     let mut rows: Vec<_> = kinds.into_iter().collect();
     rows.sort_by_key(|(_, (time, ..))| std::cmp::Reverse(*time));
-    eprintln!("{:<14} {:>7} {:>10} {:>6} {:>10} {:>9}", "operation", "count", "ms", "%", "GFLOP/s", "GB/s");
+    eprintln!(
+        "{:<14} {:>7} {:>10} {:>6} {:>10} {:>9}",
+        "operation", "count", "ms", "%", "GFLOP/s", "GB/s"
+    );
     for (op, (time, cost, count)) in rows {
         let seconds = time.as_secs_f64().max(1e-9);
         eprintln!(

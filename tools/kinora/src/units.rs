@@ -1,12 +1,12 @@
 //! Numbers for people.
 
 /// `17 B`, `4.2 MB`: decimal units, as disks and adapters are sold.
-pub fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     scaled(count, ["B", "kB", "MB", "GB", "TB"])
 }
 
 /// `17`, `4.2 M`: a count of things.
-pub fn count(count: u64) -> String {
+pub(crate) fn count(count: u64) -> String {
     scaled(count, ["", "thousand", "M", "G", "T"]).trim_end().to_owned()
 }
 
@@ -29,7 +29,7 @@ fn scaled(count: u64, units: [&str; 5]) -> String {
 }
 
 /// A text out of a file, fit for a terminal: control and text-direction characters are shown as escapes.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         let directional = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -32,7 +32,7 @@ SCHEDULER = {
     "solver_type": "bh2", "predict_x0": True, "lower_order_final": True, "final_sigmas_type": "zero",
 }
 DEFAULTS = {
-    "steps": 20, "guidance": 2.0, "guidance_2": 2.0, "shift": 3.0, "width": clips.SIZE, "height": clips.SIZE,
+    "name": "the model in the box", "steps": 16, "guidance": 3.0, "guidance_2": 3.0, "shift": 3.0, "width": clips.SIZE, "height": clips.SIZE,
     "frames": clips.FRAMES, "fps": 8, "boundary": 0.875, "text_length": clips.TEXT_LENGTH, "negative_prompt": "",
 }
 
@@ -61,6 +61,7 @@ def main(trained, out):
         save_file({k: v.half().contiguous() for k, v in weights.items()},
                   os.path.join(out, part, stem + ".safetensors"), metadata={"format": "pt"})
         config = json.load(open(os.path.join(trained, part, "config.json")))
+        config.pop("_name_or_path", None)
         if "dtype" in config:
             config["dtype"] = "float16"
         write_json(config, out, part, "config.json")

@@ -27,7 +27,7 @@ import clips
 from model import encode_prompts, latent_statistics
 
 BATCH = 10                  # triples of clips a transformer step
-CONTRAST = 3.0              # weight of the differences within a triple
+CONTRAST = 6.0              # weight of the differences within a triple
 DROPPED = 0.1               # of the prompts, for guidance
 STRANGE = 0.1               # of the prompts hold a word that the model does not know
 HIGH_SHARE = 0.35           # of the steps train the expert for high noise

@@ -97,13 +97,15 @@ fn line(result: &CaseResult) -> String {
     if let Some(worst) = result.worst {
         line += &format!(" max_rel {:.1e} cosine {:.7}", worst.max_rel, worst.cosine);
     }
-    if let (Some(half), Some(tolerance)) = (result.half_precision, result.tolerance) {
+    if let (Some(half), Some(tolerance)) = (&result.half_precision, result.tolerance) {
+        let worst = half.operations.worst.as_ref().and_then(|worst| worst.difference);
         line += &format!(
-            " (CPU f16 {:.1e}, limit {:.1e}; {:.1e} from CPU f16, limit {:.0e})",
+            " (limit {:.1e}, CPU f16 {:.1e}; {} operations alone within {:.1e}, limit {:.0e})",
+            HalfPrecision::limit(half.cpu, tolerance),
             half.cpu.max_rel,
-            (HalfPrecision::FACTOR * half.cpu.max_rel).max(tolerance.max_rel),
-            half.apart.max_rel,
-            HalfPrecision::CLOSE,
+            half.operations.operations,
+            worst.map_or(f64::INFINITY, |worst| worst.max_rel),
+            Bisect::MAX_REL,
         );
     } else if let (Some(tolerance), Some(_)) = (result.tolerance, result.worst) {
         line += &format!(" (tolerance {:.0e}, {})", tolerance.max_rel, tolerance.cosine);

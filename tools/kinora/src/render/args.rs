@@ -179,6 +179,8 @@ impl From<CodecArg> for Codec {
 }
 
 fn parse_size(text: &str) -> Result<(usize, usize), String> {
-    let parsed = text.split_once(['x', 'X', '*']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    let parsed = text
+        .split_once(['x', 'X', '*'])
+        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     parsed.ok_or_else(|| format!("`{text}` is not a size; write it like 832x480"))
 }

@@ -25,15 +25,23 @@ pub(super) fn open(args: &ModelArgs) -> anyhow::Result<Model> {
 }
 
 /// Folder of the model in the box, unpacked at the first use.
-pub fn in_the_box() -> anyhow::Result<PathBuf> {
+fn in_the_box() -> anyhow::Result<PathBuf> {
     let cache = cache_folder();
-    kinora_demo_model::unpack(&cache)
-        .with_context(|| format!("cannot unpack the model in the box below {}; set KINORA_CACHE to a writable folder", cache.display()))
+    kinora_demo_model::unpack(&cache).with_context(|| {
+        format!(
+            "cannot unpack the model in the box below {}; set KINORA_CACHE to a writable folder",
+            cache.display()
+        )
+    })
 }
 
 /// `KINORA_CACHE`, else the platform's place for caches, else the temporary folder.
 fn cache_folder() -> PathBuf {
-    let from = |name: &str, sub: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(|v| Path::new(&v).join(sub));
+    let from = |name: &str, sub: &str| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(|v| Path::new(&v).join(sub))
+    };
     from("KINORA_CACHE", "")
         .or_else(|| from("XDG_CACHE_HOME", "kinora"))
         .or_else(|| from("LOCALAPPDATA", "kinora/cache"))
@@ -43,5 +51,9 @@ fn cache_folder() -> PathBuf {
 
 /// Identity of each of the model's files.
 pub(super) fn fingerprints(model: &Model) -> anyhow::Result<Vec<String>> {
-    Ok(model.files.iter().map(kinora_quant::file::fingerprint).collect::<Result<_, _>>()?)
+    Ok(model
+        .files
+        .iter()
+        .map(kinora_quant::file::fingerprint)
+        .collect::<Result<_, _>>()?)
 }

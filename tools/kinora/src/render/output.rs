@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::Context;
-use kinora_media::{centre_crop, cover_size, read_image, resize_bicubic, resize_lanczos, Image, Options, Rational, Sink};
+use kinora_media::{
+    Image, Options, Rational, Sink, centre_crop, cover_size, read_image, resize_bicubic, resize_lanczos,
+};
 use kinora_models::pipeline::Settings;
 use kinora_models::wan::{Conditioning, Model};
 

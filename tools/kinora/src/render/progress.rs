@@ -24,7 +24,7 @@ enum Kind {
 }
 
 impl Reporter {
-    pub fn new(json: bool) -> Self {
+    pub(super) fn new(json: bool) -> Self {
         let kind = if json {
             Kind::Json
         } else if std::io::stderr().is_terminal() {
@@ -32,11 +32,15 @@ impl Reporter {
         } else {
             Kind::Lines
         };
-        Self { kind, stage_started: Instant::now(), count: 1 }
+        Self {
+            kind,
+            stage_started: Instant::now(),
+            count: 1,
+        }
     }
 
     /// A sentence for the user; standard error, so that output can be piped.
-    pub fn say(&mut self, text: &str) {
+    pub(super) fn say(&mut self, text: &str) {
         match &self.kind {
             Kind::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
             Kind::Lines => eprintln!("{text}"),
@@ -45,7 +49,7 @@ impl Reporter {
     }
 
     /// An event of our own.
-    pub fn tell(&mut self, event: &serde_json::Value, text: &str) {
+    pub(super) fn tell(&mut self, event: &serde_json::Value, text: &str) {
         match self.kind {
             Kind::Json => emit(event),
             _ => self.say(text),
@@ -92,7 +96,9 @@ impl Reporter {
                 "event": "planned", "stage": stage, "weight_bytes": needs.weights, "activation_bytes": needs.activations,
                 "state_bytes": needs.states, "flops": needs.flops,
             }),
-            Event::Progress { stage, done } => json!({ "event": "progress", "stage": stage, "done": done, "seconds": seconds }),
+            Event::Progress { stage, done } => {
+                json!({ "event": "progress", "stage": stage, "done": done, "seconds": seconds })
+            }
             Event::Step { done, count } => json!({ "event": "step", "done": done, "count": count, "seconds": seconds }),
             Event::Finished { stage } => json!({ "event": "finished", "stage": stage, "seconds": seconds }),
             Event::Warning(text) => json!({ "event": "warning", "text": text }),

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{bail, Context};
+use anyhow::{Context, bail};
 use kinora_graph::{Executor, Precision};
 use kinora_media::{Frame, Sink};
 use kinora_models::pipeline::{
-    decode, encode_condition, encode_text, initial_noise, Checkpoint, Condition, Denoiser, Event, Listener, Progress, Settings,
-    Stage,
+    Checkpoint, Condition, Denoiser, Event, Listener, Progress, Settings, Stage, decode, encode_condition, encode_text,
+    initial_noise,
 };
 use kinora_models::wan::{Conditioning, Model};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::args::{FileArgs, ModelArgs, RenderArgs};
 use super::progress::Reporter;
-use super::settings::{resolve, About};
+use super::settings::{About, resolve};
 use super::{model, output};
 use crate::cli::{Global, Misuse};
 use crate::{interrupt, open_executor};
@@ -50,7 +50,12 @@ pub(crate) fn run(global: &Global, args: &RenderArgs) -> anyhow::Result<ExitCode
     };
     let mut render = Render::new(global, args, stored.as_ref())?;
     let about = render.about();
-    let mut sink = Some(output::create(&render.request.output, &about, &render.request.file, args.force)?);
+    let mut sink = Some(output::create(
+        &render.request.output,
+        &about,
+        &render.request.file,
+        args.force,
+    )?);
     let mut executor = open_executor(&global.device, global.precision.into())?;
     executor.set_profiling(args.profile);
     render.announce(&*executor)?;
@@ -137,14 +142,25 @@ impl<'a> Render<'a> {
         if let Some((path, checkpoint)) = stored
             && checkpoint.fingerprints != fingerprints
         {
-            bail!("{}: the run was made with other model files than those found now; name the right ones with --model", path.display());
+            bail!(
+                "{}: the run was made with other model files than those found now; name the right ones with --model",
+                path.display()
+            );
         }
         let checkpoint = args
             .checkpoint
             .clone()
             .or_else(|| args.resume.clone())
             .unwrap_or_else(|| with_suffix(&request.output, ".checkpoint.safetensors"));
-        Ok(Self { args, request, model, settings, fingerprints, checkpoint, reporter })
+        Ok(Self {
+            args,
+            request,
+            model,
+            settings,
+            fingerprints,
+            checkpoint,
+            reporter,
+        })
     }
 
     fn about(&self) -> About {
@@ -162,9 +178,26 @@ impl<'a> Render<'a> {
         let settings = &self.settings;
         let needs = kinora_models::pipeline::estimate(&self.model, settings)?;
         let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-        let stages: Vec<String> = needs.iter().map(|(stage, n)| format!("{stage} {:.2}", gib(n.weights + n.activations + n.states))).collect();
-        let most = needs.iter().map(|(_, n)| n.weights + n.activations + n.states).max().unwrap_or(0);
-        let flops: f64 = needs.iter().map(|(stage, n)| n.flops as f64 * if *stage == Stage::Sampling { settings.steps as f64 } else { 1.0 }).sum();
+        let stages: Vec<String> = needs
+            .iter()
+            .map(|(stage, n)| format!("{stage} {:.2}", gib(n.weights + n.activations + n.states)))
+            .collect();
+        let most = needs
+            .iter()
+            .map(|(_, n)| n.weights + n.activations + n.states)
+            .max()
+            .unwrap_or(0);
+        let flops: f64 = needs
+            .iter()
+            .map(|(stage, n)| {
+                n.flops as f64
+                    * if *stage == Stage::Sampling {
+                        settings.steps as f64
+                    } else {
+                        1.0
+                    }
+            })
+            .sum();
         let event = json!({
             "event": "render", "settings": settings, "model": self.model.name(), "device": executor.describe(),
             "needed_bytes": most, "flops": flops, "output": self.request.output,
@@ -196,7 +229,11 @@ impl<'a> Render<'a> {
             None => {
                 let settings = &self.settings;
                 let guided = settings.guidance.iter().any(|g| *g > 1.0);
-                let prompts: &[&str] = if guided { &[&settings.prompt, &settings.negative_prompt] } else { &[&settings.prompt] };
+                let prompts: &[&str] = if guided {
+                    &[&settings.prompt, &settings.negative_prompt]
+                } else {
+                    &[&settings.prompt]
+                };
                 let text = encode_text(&self.model, executor, settings.preset, prompts, &mut self.reporter)?;
                 (text, self.condition(executor)?, None)
             }
@@ -207,7 +244,10 @@ impl<'a> Render<'a> {
         if let Some(progress) = progress {
             denoiser.restore(progress)?;
         }
-        self.reporter.event(&Event::Started { stage: Stage::Sampling, count: settings.steps });
+        self.reporter.event(&Event::Started {
+            stage: Stage::Sampling,
+            count: settings.steps,
+        });
         let state = |progress: Progress| -> anyhow::Result<Checkpoint> {
             Ok(Checkpoint {
                 settings: settings.clone(),
@@ -223,12 +263,20 @@ impl<'a> Render<'a> {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(kinora_models::Error::Graph(kinora_graph::Error::Cancelled)) => {
-                    return Err(stop(&state(denoiser.progress())?, &self.checkpoint, model, denoiser.steps_done()));
+                    return Err(stop(
+                        &state(denoiser.progress())?,
+                        &self.checkpoint,
+                        model,
+                        denoiser.steps_done(),
+                    ));
                 }
                 Err(error) => {
                     // Whatever failed (a lost device, say), the steps done are not lost.
                     if denoiser.steps_done() > 0 && state(denoiser.progress())?.save(&self.checkpoint, model).is_ok() {
-                        let hint = format!("the steps done are kept: kinora render --resume {}", self.checkpoint.display());
+                        let hint = format!(
+                            "the steps done are kept: kinora render --resume {}",
+                            self.checkpoint.display()
+                        );
                         return Err(anyhow::Error::from(error).context(hint));
                     }
                     return Err(error.into());
@@ -238,10 +286,12 @@ impl<'a> Render<'a> {
             if interrupt::requested() && done < settings.steps {
                 return Err(stop(&state(denoiser.progress())?, &self.checkpoint, model, done));
             }
-            if every > 0 && done % every == 0 {
-                if let Err(error) = state(denoiser.progress())?.save(&self.checkpoint, model) {
-                    self.reporter.event(&Event::Warning(format!("the run's state cannot be kept: {error}")));
-                }
+            if every > 0
+                && (done % every == 0 || done == settings.steps)
+                && let Err(error) = state(denoiser.progress())?.save(&self.checkpoint, model)
+            {
+                self.reporter
+                    .event(&Event::Warning(format!("the run's state cannot be kept: {error}")));
             }
         }
         denoiser.release(executor);
@@ -255,45 +305,78 @@ impl<'a> Render<'a> {
     fn condition(&mut self, executor: &mut dyn Executor) -> anyhow::Result<Condition> {
         let settings = &self.settings;
         match (&self.args.clip.image, self.model.conditioning) {
-            (Some(path), Conditioning::Text) => {
-                Err(Misuse(format!("--image {}: {} is a text-to-video model; use an I2V or TI2V model", path.display(), self.model.name())).into())
-            }
-            (None, Conditioning::Channels) => {
-                Err(Misuse(format!("{} is an image-to-video model; give it a picture with --image", self.model.name())).into())
-            }
+            (Some(path), Conditioning::Text) => Err(Misuse(format!(
+                "--image {}: {} is a text-to-video model; use an I2V or TI2V model",
+                path.display(),
+                self.model.name()
+            ))
+            .into()),
+            (None, Conditioning::Channels) => Err(Misuse(format!(
+                "{} is an image-to-video model; give it a picture with --image",
+                self.model.name()
+            ))
+            .into()),
             (None, _) => Ok(Condition::None),
             (Some(path), _) => {
                 let picture = output::picture(path, settings, &self.model)?;
                 let size = [settings.height, settings.width];
-                Ok(encode_condition(&self.model, executor, &picture, size, settings.frames, &mut self.reporter)?)
+                Ok(encode_condition(
+                    &self.model,
+                    executor,
+                    &picture,
+                    size,
+                    settings.frames,
+                    &mut self.reporter,
+                )?)
             }
         }
     }
 
     /// Decodes frame by frame into the file.
-    fn write(&mut self, executor: &mut dyn Executor, latent: &[f32], sink: &mut Option<Box<dyn Sink>>) -> anyhow::Result<()> {
+    fn write(
+        &mut self,
+        executor: &mut dyn Executor,
+        latent: &[f32],
+        sink: &mut Option<Box<dyn Sink>>,
+    ) -> anyhow::Result<()> {
         let (width, height) = (self.settings.width, self.settings.height);
         let mut sink_frame = |rgb: &[f32]| -> kinora_models::Result<()> {
             let sink = sink.as_mut().expect("the sink is finished later");
-            sink.write(&Frame { width, height, rgb }).map_err(|e| kinora_models::Error::Output(Box::new(e)))
+            sink.write(&Frame { width, height, rgb })
+                .map_err(|e| kinora_models::Error::Output(Box::new(e)))
         };
         let shape = self.settings.latent(&self.model);
-        let result = decode(&self.model, executor, latent, shape, &mut self.reporter, &mut sink_frame);
-        if result.is_err() && self.args.from_latents.is_none() && self.checkpoint.is_file() {
-            return Err(result.unwrap_err()).with_context(|| {
-                format!("the sampled latents are kept: kinora render --resume {}", self.checkpoint.display())
-            });
+        let result = decode(
+            &self.model,
+            executor,
+            latent,
+            shape,
+            &mut self.reporter,
+            &mut sink_frame,
+        );
+        match result {
+            Err(error) if self.args.from_latents.is_none() && self.checkpoint.is_file() => {
+                let hint = format!(
+                    "the sampled latents are kept: kinora render --resume {}",
+                    self.checkpoint.display()
+                );
+                Err(anyhow::Error::from(error).context(hint))
+            }
+            result => Ok(result?),
         }
-        Ok(result?)
     }
 }
 
 /// Writes the state at Ctrl-C and says how to go on.
 fn stop(state: &Checkpoint, path: &Path, model: &Model, done: usize) -> anyhow::Error {
     match state.save(path, model) {
-        Ok(()) => anyhow::Error::from(kinora_graph::Error::Cancelled)
-            .context(format!("stopped after step {done}; go on with: kinora render --resume {}", path.display())),
-        Err(error) => anyhow::Error::from(error).context(format!("stopped after step {done}, and the state cannot be kept")),
+        Ok(()) => anyhow::Error::from(kinora_graph::Error::Cancelled).context(format!(
+            "stopped after step {done}; go on with: kinora render --resume {}",
+            path.display()
+        )),
+        Err(error) => {
+            anyhow::Error::from(error).context(format!("stopped after step {done}, and the state cannot be kept"))
+        }
     }
 }
 

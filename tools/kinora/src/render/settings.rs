@@ -32,18 +32,30 @@ pub(super) struct About {
 
 impl About {
     /// Metadata of a clip.
-    pub fn metadata(&self) -> BTreeMap<String, String> {
+    pub(super) fn metadata(&self) -> BTreeMap<String, String> {
         let json = serde_json::to_string(self).expect("plain data");
-        let comment = format!("Kinora {}, {}, seed {}", self.version, self.model_name, self.settings.seed);
+        let comment = format!(
+            "Kinora {}, {}, seed {}",
+            self.version, self.model_name, self.settings.seed
+        );
         // A container's texts cannot hold control characters.
         let prompt = self.settings.prompt.replace(char::is_control, " ");
-        BTreeMap::from([(KEY.into(), json), ("prompt".into(), prompt), ("comment".into(), comment)])
+        BTreeMap::from([
+            (KEY.into(), json),
+            ("prompt".into(), prompt),
+            ("comment".into(), comment),
+        ])
     }
 
     /// Reads it from a clip.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let metadata = kinora_media::read_metadata(path)?;
-        let json = metadata.get(KEY).with_context(|| format!("{}: it does not say how it was made; only clips of Kinora do", path.display()))?;
+        let json = metadata.get(KEY).with_context(|| {
+            format!(
+                "{}: it does not say how it was made; only clips of Kinora do",
+                path.display()
+            )
+        })?;
         serde_json::from_str(json).with_context(|| format!("{}: its settings cannot be read", path.display()))
     }
 }
@@ -65,7 +77,12 @@ pub(super) fn resolve(args: &RenderArgs, model: &Model, like: Option<Settings>) 
         }
         None => {
             let preset = clip.preset.unwrap_or_else(|| model.default_preset());
-            Settings::new(model, preset, prompt.unwrap_or_default(), clip.seed.unwrap_or_else(random_seed))
+            Settings::new(
+                model,
+                preset,
+                prompt.unwrap_or_default(),
+                clip.seed.unwrap_or_else(random_seed),
+            )
         }
     };
     apply(clip, &mut settings)?;
@@ -89,7 +106,12 @@ fn apply(clip: &ClipArgs, settings: &mut Settings) -> Result<(), Misuse> {
         [] => settings.guidance,
         [both] => [*both; 2],
         [high, low] => [*high, *low],
-        more => return Err(Misuse(format!("--guidance: {} numbers; give one, or one for each expert", more.len()))),
+        more => {
+            return Err(Misuse(format!(
+                "--guidance: {} numbers; give one, or one for each expert",
+                more.len()
+            )));
+        }
     };
     Ok(())
 }

@@ -129,16 +129,19 @@ mod tests {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize % below
+            (state >> 33) as usize % below.max(1)
         };
         for _ in 0..20_000 {
             let mut bytes = seed.to_vec();
             for _ in 0..=random(4) {
                 let at = random(bytes.len());
+                if bytes.is_empty() {
+                    break;
+                }
                 match random(4) {
                     0 => bytes[at] = random(256) as u8,
-                    1 => drop(bytes.remove(at)),
-                    2 => bytes.truncate(at.max(1)),
+                    1 if bytes.len() > 1 => drop(bytes.remove(at)),
+                    2 => bytes.truncate(at),
                     _ => {
                         let end = (at + random(40)).min(bytes.len());
                         let piece = bytes[at..end].to_vec();

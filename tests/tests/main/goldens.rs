@@ -1,0 +1,52 @@
+//! The project's own cases, on the processor and on whatever adapter is there.
+
+use std::path::PathBuf;
+
+use kinora::verify::run_case;
+use kinora::{DeviceChoice, open_executor};
+use kinora_graph::{NoControl, Precision};
+
+fn cases() -> Vec<PathBuf> {
+    let folder = kinora_tests::root().join("goldens");
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.join("case.json").is_file())
+        .collect();
+    cases.sort();
+    assert!(cases.len() >= 27, "goldens are missing: {} found", cases.len());
+    cases
+}
+
+fn all_pass(device: &DeviceChoice, precision: Precision) {
+    let mut executor = match open_executor(device, precision) {
+        Ok(executor) => executor,
+        Err(error) if std::env::var_os("KINORA_REQUIRE_GPU").is_none() => {
+            println!("skipped, no adapter: {error}");
+            return;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let failed: Vec<String> = cases()
+        .iter()
+        .map(|case| run_case(case, &mut *executor, precision, &mut NoControl))
+        .filter(|result| !result.passed())
+        .map(|result| format!("{result:?}"))
+        .collect();
+    assert!(failed.is_empty(), "{}:\n{}", executor.describe(), failed.join("\n"));
+}
+
+#[test]
+fn pass_on_the_processor() {
+    all_pass(&DeviceChoice::Cpu, Precision::F32);
+}
+
+#[test]
+fn pass_on_the_adapter() {
+    all_pass(&DeviceChoice::Default, Precision::F32);
+}
+
+#[test]
+fn pass_on_the_adapter_in_half_precision() {
+    all_pass(&DeviceChoice::Default, Precision::F16);
+}

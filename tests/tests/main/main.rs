@@ -1,0 +1,4 @@
+//! Whole-system tests: one binary, so that it is linked once.
+
+mod goldens;
+mod manifests;

@@ -1,0 +1,362 @@
+//! `kinora render` as a user meets it: the binary, files, exit statuses.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use kinora_quant::{Tensor, file};
+
+const PROMPT: &str = "a red circle moves right on a blue background";
+
+/// The binary on the processor, with a cache of its own for all tests.
+fn kinora(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kinora"));
+    command
+        .env("KINORA_CACHE", env!("CARGO_TARGET_TMPDIR"))
+        .env("KINORA_DEVICE", "cpu")
+        .args(args);
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    kinora(args).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn succeed(args: &[&str]) -> String {
+    let output = run(args);
+    assert!(output.status.success(), "{args:?}: {}", text(&output));
+    text(&output)
+}
+
+/// The command fails with this status, says all of `words`, and leaves nothing in `folder` beside what was there.
+fn refuse(folder: &Path, args: &[&str], status: i32, words: &[&str]) {
+    let before = names(folder);
+    let output = run(args);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(status), "{args:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{args:?} does not say `{word}`: {said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+    assert_eq!(names(folder), before, "{args:?} left something behind");
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn path(folder: &tempfile::TempDir, name: &str) -> String {
+    folder.path().join(name).to_str().unwrap().to_owned()
+}
+
+/// Folder of the model in the box, unpacked by a first render.
+fn model_in_the_box() -> PathBuf {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(&[
+        "render",
+        PROMPT,
+        "-o",
+        &path(&folder, "x.gif"),
+        "--steps",
+        "1",
+        "--frames",
+        "1",
+    ]);
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let found = std::fs::read_dir(cache)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.file_name().unwrap().to_string_lossy().starts_with("demo-model-"));
+    found.expect("the model is unpacked")
+}
+
+/// A copy of the model in the box, to be damaged.
+fn copy_of_the_model(folder: &tempfile::TempDir) -> PathBuf {
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let target = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                copy(&entry.path(), &target);
+            } else {
+                std::fs::copy(entry.path(), target).unwrap();
+            }
+        }
+    }
+    let to = folder.path().join("model");
+    copy(&model_in_the_box(), &to);
+    to
+}
+
+#[test]
+fn a_clip_says_how_it_was_made_and_can_be_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, again, other) = (
+        path(&folder, "first.mp4"),
+        path(&folder, "again.mp4"),
+        path(&folder, "other.mp4"),
+    );
+    let said = succeed(&["render", PROMPT, "-o", &first, "--seed", "5", "--steps", "4"]);
+    assert!(said.contains("seed 5"), "{said}");
+    succeed(&["render", "--like", &first, "-o", &again]);
+    assert_eq!(
+        std::fs::read(&first).unwrap(),
+        std::fs::read(&again).unwrap(),
+        "same settings, same file"
+    );
+    succeed(&["render", "--like", &first, "--seed", "6", "-o", &other]);
+    assert_ne!(std::fs::read(&first).unwrap(), std::fs::read(&other).unwrap());
+    let inspected = run(&["inspect", &first]);
+    assert!(String::from_utf8_lossy(&inspected.stdout).contains(PROMPT));
+}
+
+#[test]
+fn every_format_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.webm", "a.webp", "a.gif", "png_%03d.png", "exr_%d.exr"] {
+        succeed(&[
+            "render",
+            PROMPT,
+            "-o",
+            &path(&folder, name),
+            "--seed",
+            "1",
+            "--steps",
+            "2",
+            "--frames",
+            "5",
+        ]);
+    }
+    assert_eq!(names(folder.path()).len(), 3 + 5 + 5, "{:?}", names(folder.path()));
+}
+
+#[test]
+fn events_are_json_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&[
+        "--json",
+        "render",
+        PROMPT,
+        "-o",
+        &path(&folder, "a.gif"),
+        "--steps",
+        "2",
+        "--frames",
+        "5",
+    ]);
+    let lines: Vec<serde_json::Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let events: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!((events[0], *events.last().unwrap()), ("render", "written"));
+    assert_eq!(events.iter().filter(|e| **e == "step").count(), 2);
+}
+
+#[test]
+fn latents_can_be_decoded_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clip, again, latents) = (
+        path(&folder, "a.gif"),
+        path(&folder, "b.gif"),
+        path(&folder, "a.safetensors"),
+    );
+    succeed(&[
+        "render",
+        PROMPT,
+        "-o",
+        &clip,
+        "--seed",
+        "3",
+        "--steps",
+        "3",
+        "--save-latents",
+        &latents,
+    ]);
+    succeed(&["render", "--from-latents", &latents, "-o", &again]);
+    assert_eq!(std::fs::read(clip).unwrap(), std::fs::read(again).unwrap());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stopped_render_goes_on_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, stopped) = (path(&folder, "whole.gif"), path(&folder, "stopped.gif"));
+    let settings = [
+        "--seed",
+        "9",
+        "--steps",
+        "150",
+        "--frames",
+        "5",
+        "--checkpoint-every",
+        "7",
+    ];
+    succeed(&[&["render", PROMPT, "-o", &whole], &settings[..]].concat());
+
+    let mut child = kinora(&[&["render", PROMPT, "-o", &stopped], &settings[..]].concat())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(
+        lines.any(|line| line.contains("step 3/150")),
+        "the render reports its steps"
+    );
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    let checkpoint = format!("{stopped}.checkpoint.safetensors");
+    assert!(rest.iter().any(|line| line.contains("--resume")), "{rest:?}");
+    assert_eq!(
+        names(folder.path()),
+        ["stopped.gif.checkpoint.safetensors", "whole.gif"],
+        "no partial clip"
+    );
+
+    let said = succeed(&["render", "--resume", &checkpoint]);
+    assert!(!said.contains("step 1/150"), "it does not begin anew: {said}");
+    assert_eq!(std::fs::read(whole).unwrap(), std::fs::read(&stopped).unwrap());
+    assert!(!Path::new(&checkpoint).exists(), "a finished render leaves no state");
+}
+
+#[test]
+fn misuse_is_refused_with_what_would_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clip, old) = (path(&folder, "a.gif"), path(&folder, "old.gif"));
+    std::fs::write(&old, "mine").unwrap();
+    let f = folder.path();
+    refuse(
+        f,
+        &["render", PROMPT, "-o", &clip, "--frames", "18"],
+        2,
+        &["--frames", "17", "21"],
+    );
+    refuse(
+        f,
+        &["render", PROMPT, "-o", &clip, "--size", "70x64"],
+        2,
+        &["--width", "64", "80"],
+    );
+    refuse(f, &["render", PROMPT, "-o", &clip, "--steps", "0"], 2, &["steps"]);
+    refuse(
+        f,
+        &["render", PROMPT, "-o", &clip, "--sampler", "magic"],
+        2,
+        &["magic", "unipc"],
+    );
+    refuse(
+        f,
+        &["render", PROMPT, "-o", &clip, "--image", &old],
+        2,
+        &["text-to-video"],
+    );
+    refuse(
+        f,
+        &["render", PROMPT, "-o", &old, "--steps", "1"],
+        1,
+        &["old.gif", "force"],
+    );
+    assert_eq!(std::fs::read(&old).unwrap(), b"mine");
+    refuse(f, &["render", PROMPT, "-o", &path(&folder, "a.xyz")], 1, &["a.xyz"]);
+    refuse(f, &["render", PROMPT, "-o", &path(&folder, "no/where.gif")], 1, &["no"]);
+    refuse(
+        f,
+        &["render", PROMPT, "-o", &clip, "--device", "no-such-adapter"],
+        1,
+        &["no-such-adapter"],
+    );
+    refuse(f, &["render", "--resume", &old], 1, &["old.gif"]);
+}
+
+#[test]
+fn long_and_empty_prompts_are_fine() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = PROMPT.repeat(100);
+    let said = succeed(&[
+        "render",
+        &long,
+        "-o",
+        &path(&folder, "a.gif"),
+        "--steps",
+        "1",
+        "--frames",
+        "1",
+    ]);
+    assert!(said.contains("warning") && said.contains("tokens"), "{said}");
+    succeed(&[
+        "render",
+        "",
+        "-o",
+        &path(&folder, "b.gif"),
+        "--steps",
+        "1",
+        "--frames",
+        "1",
+    ]);
+}
+
+#[test]
+fn damaged_models_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = path(&folder, "a.gif");
+    let model = copy_of_the_model(&folder);
+    let weights = model.join("transformer/diffusion_pytorch_model.safetensors");
+    let whole = std::fs::read(&weights).unwrap();
+    let refused = |words: &[&str]| {
+        refuse(
+            folder.path(),
+            &["render", PROMPT, "-o", &clip, "--model", model.to_str().unwrap()],
+            1,
+            words,
+        );
+    };
+
+    std::fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
+    refused(&["diffusion_pytorch_model.safetensors"]);
+    std::fs::write(&weights, [b"PK\x03\x04".as_slice(), &whole].concat()).unwrap();
+    refused(&["diffusion_pytorch_model.safetensors", "pickle"]);
+
+    // Rewritten without a tensor, then with one of the wrong shape.
+    std::fs::write(&weights, &whole).unwrap();
+    let name = "blocks.3.ffn.net.2.weight";
+    let stored = file::open(&weights).unwrap();
+    let mut tensors: BTreeMap<String, Tensor<'static>> = stored
+        .names()
+        .into_iter()
+        .map(|n| (n.clone(), stored.tensor(&n).unwrap().into_owned()))
+        .collect();
+    drop(stored);
+    tensors.remove(name);
+    file::save(&weights, &tensors, &BTreeMap::new()).unwrap();
+    refused(&[name, "kinora inspect"]);
+    tensors.insert(name.into(), Tensor::from_f32(&[2, 3], &[0.0; 6]));
+    file::save(&weights, &tensors, &BTreeMap::new()).unwrap();
+    refused(&[name, "[2, 3]"]);
+
+    std::fs::write(&weights, &whole).unwrap();
+    std::fs::write(model.join("tokenizer/tokenizer.json"), "{}").unwrap();
+    refused(&["tokenizer.json"]);
+    std::fs::write(model.join("vae/config.json"), "[1, 2").unwrap();
+    refused(&["config.json"]);
+    std::fs::remove_dir_all(model.join("vae")).unwrap();
+    refused(&["vae"]);
+}
