@@ -253,6 +253,13 @@ impl Model {
                 ));
             }
         }
+        if self.high.config.image_dim.is_some() {
+            return wrong(
+                "this transformer takes CLIP image tokens, and the CLIP image encoder is not there yet; \
+                 Wan 2.2's I2V-A14B and TI2V-5B start from a picture without it"
+                    .into(),
+            );
+        }
         if self.boundary.is_some() != self.low.is_some() {
             return wrong("two experts need a boundary_ratio, a single transformer has none".into());
         }
