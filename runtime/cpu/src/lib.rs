@@ -18,6 +18,7 @@ mod math;
 mod matmul;
 mod ops;
 mod program;
+mod vector;
 mod weights;
 
 pub use executor::CpuExecutor;

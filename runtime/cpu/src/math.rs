@@ -2,6 +2,8 @@
 
 use kinora_graph::Activation;
 
+use crate::vector::vectorised;
+
 /// e^x to within 2 units in the last place; 0 below -87.3, infinite from 2^127.5 on.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
@@ -30,20 +32,20 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 /// x / (1 + e^-x)
 #[inline(always)]
-pub(crate) fn silu(x: f32) -> f32 {
+fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
 /// 0.5 x (1 + tanh u), which is x / (1 + e^-2u).
 #[inline(always)]
-pub(crate) fn gelu_tanh(x: f32) -> f32 {
+fn gelu_tanh(x: f32) -> f32 {
     const SQRT_2_OVER_PI: f32 = 0.797_884_6;
     let u = SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x);
     x / (1.0 + exp(-2.0 * u))
 }
 
 /// 0.5 x (1 + erf(x / √2)), which is 0.5 x erfc(-x / √2).
-pub(crate) fn gelu_erf(x: f32) -> f32 {
+fn gelu_erf(x: f32) -> f32 {
     let x = f64::from(x);
     (0.5 * x * erfc(-x * std::f64::consts::FRAC_1_SQRT_2)) as f32
 }
@@ -73,13 +75,59 @@ fn erfc(x: f64) -> f64 {
     if x < 0.0 { 2.0 - y } else { y }
 }
 
-/// Applies `activation` to every element.
-pub(crate) fn activate(activation: Activation, values: &mut [f32]) {
-    match activation {
-        Activation::None => {}
-        Activation::Silu => values.iter_mut().for_each(|v| *v = silu(*v)),
-        Activation::GeluTanh => values.iter_mut().for_each(|v| *v = gelu_tanh(*v)),
-        Activation::GeluErf => values.iter_mut().for_each(|v| *v = gelu_erf(*v)),
+vectorised! {
+    /// Applies `activation` to every element.
+    pub(crate) fn activate(activation: Activation, values: &mut [f32]) {
+        match activation {
+            Activation::None => {}
+            Activation::Silu => values.iter_mut().for_each(|v| *v = silu(*v)),
+            Activation::GeluTanh => values.iter_mut().for_each(|v| *v = gelu_tanh(*v)),
+            Activation::GeluErf => values.iter_mut().for_each(|v| *v = gelu_erf(*v)),
+        }
+    }
+}
+
+vectorised! {
+    /// `values[i] = gelu_tanh(values[i]) · factors[i]`
+    pub(crate) fn gelu_tanh_times(values: &mut [f32], factors: &[f32]) {
+        values.iter_mut().zip(factors).for_each(|(v, f)| *v = gelu_tanh(*v) * f);
+    }
+}
+
+/// Lanes of a sum that the compiler turns into vectors.
+const LANES: usize = 16;
+
+vectorised! {
+    /// The highest value; minus infinity where there is none.
+    pub(crate) fn highest(values: &[f32]) -> f32 {
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        let mut lanes = [f32::NEG_INFINITY; LANES];
+        for chunk in chunks {
+            for (lane, v) in lanes.iter_mut().zip(chunk) {
+                *lane = if *v > *lane { *v } else { *lane };
+            }
+        }
+        lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
+    }
+}
+
+vectorised! {
+    /// Replaces every value v by e^(v - base); returns their sum.
+    pub(crate) fn exp_and_sum(values: &mut [f32], base: f32) -> f32 {
+        let (chunks, rest) = values.as_chunks_mut::<LANES>();
+        let mut lanes = [0.0; LANES];
+        for chunk in chunks {
+            for (lane, v) in lanes.iter_mut().zip(chunk) {
+                *v = exp(*v - base);
+                *lane += *v;
+            }
+        }
+        let mut sum = lanes.iter().sum();
+        for v in rest {
+            *v = exp(*v - base);
+            sum += *v;
+        }
+        sum
     }
 }
 

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::{Machine, operand};
 use crate::frame::Frame;
-use crate::math::exp;
+use crate::math::{exp, exp_and_sum, highest};
 use crate::matmul::{Mat, Old, Target, Threads, multiply};
 
 /// Most queries of a task.
@@ -175,35 +175,4 @@ impl Running {
         self.total = self.total * f64::from(factor) + f64::from(exp_and_sum(scores, base));
         factor
     }
-}
-
-/// Lanes that the compiler turns into vectors.
-const LANES: usize = 16;
-
-fn highest(scores: &[f32]) -> f32 {
-    let (chunks, rest) = scores.as_chunks::<LANES>();
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for chunk in chunks {
-        for (lane, s) in lanes.iter_mut().zip(chunk) {
-            *lane = if *s > *lane { *s } else { *lane };
-        }
-    }
-    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
-}
-
-fn exp_and_sum(scores: &mut [f32], base: f32) -> f32 {
-    let (chunks, rest) = scores.as_chunks_mut::<LANES>();
-    let mut lanes = [0.0; LANES];
-    for chunk in chunks {
-        for (lane, s) in lanes.iter_mut().zip(chunk) {
-            *s = exp(*s - base);
-            *lane += *s;
-        }
-    }
-    let mut sum = lanes.iter().sum();
-    for s in rest {
-        *s = exp(*s - base);
-        sum += *s;
-    }
-    sum
 }

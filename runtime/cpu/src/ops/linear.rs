@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::rows::{Table, rows_per_task};
 use super::{Machine, operand};
 use crate::frame::Frame;
-use crate::math::{activate, gelu_tanh};
+use crate::math::{activate, gelu_tanh_times};
 use crate::matmul::{Mat, Old, Target, Threads, multiply};
 use crate::weights::WeightMatrix;
 
@@ -100,7 +100,7 @@ fn epilogue(frame: &Frame<'_>, op: &Linear, out: &mut [f32]) -> Result<()> {
                 .zip(other.par_chunks(task * n))
                 .for_each(|(rows, other)| {
                     rows.chunks_mut(n).for_each(add_bias);
-                    rows.iter_mut().zip(other).for_each(|(y, o)| *y = gelu_tanh(*y) * o);
+                    gelu_tanh_times(rows, other);
                 });
         }
         Epilogue::Residual { residual, gate } => {

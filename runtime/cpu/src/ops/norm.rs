@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::rows::{Table, rows_per_task};
 use crate::frame::Frame;
 use crate::math::activate;
+use crate::vector::vectorised;
 
 pub(super) fn run(frame: &Frame<'_>, op: &Norm) -> Result<Vec<f32>> {
     let x = frame.f32(op.x)?;
@@ -46,23 +47,43 @@ pub(super) fn statistics(kind: NormKind, eps: f32, x: &[f32]) -> (f32, f32) {
     let (n, eps) = (x.len() as f64, f64::from(eps));
     match kind {
         NormKind::Layer => {
-            let mean = sum(x, |x| x) / n;
-            let variance = sum(x, |x| (x - mean) * (x - mean)) / n;
+            let mean = sum(x) / n;
+            let variance = sum_of_squares(x, mean) / n;
             (mean as f32, (1.0 / (variance + eps).sqrt()) as f32)
         }
-        NormKind::Rms => (0.0, (1.0 / (sum(x, |x| x * x) / n + eps).sqrt()) as f32),
-        NormKind::L2 => (0.0, (n.sqrt() / sum(x, |x| x * x).sqrt().max(eps)) as f32),
+        NormKind::Rms => (0.0, (1.0 / (sum_of_squares(x, 0.0) / n + eps).sqrt()) as f32),
+        NormKind::L2 => (0.0, (n.sqrt() / sum_of_squares(x, 0.0).sqrt().max(eps)) as f32),
     }
 }
 
-/// Σ f(x) in f64, in eight lanes that the compiler turns into vectors.
-fn sum(x: &[f32], f: impl Fn(f64) -> f64) -> f64 {
-    let (chunks, rest) = x.as_chunks::<8>();
-    let mut lanes = [0.0; 8];
-    for chunk in chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += f(f64::from(*x));
+/// Lanes of a sum that the compiler turns into vectors.
+const LANES: usize = 8;
+
+vectorised! {
+    /// Σ x
+    fn sum(x: &[f32]) -> f64 {
+        let (chunks, rest) = x.as_chunks::<LANES>();
+        let mut lanes = [0.0; LANES];
+        for chunk in chunks {
+            for (lane, x) in lanes.iter_mut().zip(chunk) {
+                *lane += f64::from(*x);
+            }
         }
+        rest.iter().fold(lanes.iter().sum(), |sum, x| sum + f64::from(*x))
     }
-    lanes.iter().sum::<f64>() + rest.iter().map(|x| f(f64::from(*x))).sum::<f64>()
+}
+
+vectorised! {
+    /// Σ (x - mean)²
+    fn sum_of_squares(x: &[f32], mean: f64) -> f64 {
+        let square = |x: f32| (f64::from(x) - mean) * (f64::from(x) - mean);
+        let (chunks, rest) = x.as_chunks::<LANES>();
+        let mut lanes = [0.0; LANES];
+        for chunk in chunks {
+            for (lane, x) in lanes.iter_mut().zip(chunk) {
+                *lane += square(*x);
+            }
+        }
+        rest.iter().fold(lanes.iter().sum(), |sum, x| sum + square(*x))
+    }
 }
