@@ -2,15 +2,17 @@
 
 /// `17 B`, `4.2 MB`: decimal units, as disks and adapters are sold.
 pub(crate) fn bytes(count: u64) -> String {
-    scaled(count, ["B", "kB", "MB", "GB", "TB"])
+    scaled(count, ["B", "kB", "MB", "GB", "TB", "PB"])
 }
 
 /// `17`, `4.2 M`: a count of things.
 pub(crate) fn count(count: u64) -> String {
-    scaled(count, ["", "thousand", "M", "G", "T"]).trim_end().to_owned()
+    scaled(count, ["", "thousand", "M", "G", "T", "P"])
+        .trim_end()
+        .to_owned()
 }
 
-fn scaled(count: u64, units: [&str; 5]) -> String {
+fn scaled(count: u64, units: [&str; 6]) -> String {
     let mut value = count as f64;
     let mut unit = 0;
     // Whatever would be shown as four digits goes to the next unit.
@@ -51,15 +53,7 @@ mod tests {
         let sizes = [0, 999, 1000, 4_210_000, 28_600_000_000, 999_600, u64::MAX].map(bytes);
         assert_eq!(
             sizes,
-            [
-                "0 B",
-                "999 B",
-                "1.00 kB",
-                "4.21 MB",
-                "28.6 GB",
-                "1.00 MB",
-                "18446744 TB"
-            ]
+            ["0 B", "999 B", "1.00 kB", "4.21 MB", "28.6 GB", "1.00 MB", "18447 PB"]
         );
         assert_eq!(count(14_288_000_000), "14.3 G");
         assert_eq!(count(12), "12");

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use kinora_graph::{Executor, Precision};
+use kinora_graph::{Executor, Precision, Requirements};
 use kinora_media::{Frame, Sink};
 use kinora_models::pipeline::{
     Checkpoint, Condition, Denoiser, Event, Listener, Progress, Settings, Stage, decode, encode_condition, encode_text,
@@ -20,7 +20,7 @@ use super::progress::Reporter;
 use super::settings::{About, resolve};
 use super::{model, output};
 use crate::cli::{Global, Misuse};
-use crate::{interrupt, open_executor};
+use crate::{interrupt, open_executor, units};
 
 /// What a checkpoint needs beside the model's own data to go on by itself.
 #[derive(Serialize, Deserialize)]
@@ -177,33 +177,28 @@ impl<'a> Render<'a> {
     fn announce(&mut self, executor: &dyn Executor) -> anyhow::Result<()> {
         let settings = &self.settings;
         let needs = kinora_models::pipeline::estimate(&self.model, settings)?;
-        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        let total = |n: &Requirements| n.weights + n.activations + n.states;
         let stages: Vec<String> = needs
             .iter()
-            .map(|(stage, n)| format!("{stage} {:.2}", gib(n.weights + n.activations + n.states)))
+            .map(|(stage, n)| format!("{stage} {}", units::bytes(total(n))))
             .collect();
-        let most = needs
-            .iter()
-            .map(|(_, n)| n.weights + n.activations + n.states)
-            .max()
-            .unwrap_or(0);
-        let flops: f64 = needs
-            .iter()
-            .map(|(stage, n)| {
-                n.flops as f64
-                    * if *stage == Stage::Sampling {
-                        settings.steps as f64
-                    } else {
-                        1.0
-                    }
-            })
-            .sum();
+        let most = needs.iter().map(|(_, n)| total(n)).max().unwrap_or(0);
+        let runs = |stage: Stage| {
+            if stage == Stage::Sampling {
+                settings.steps as u64
+            } else {
+                1
+            }
+        };
+        let flops: u64 = needs.iter().map(|(stage, n)| n.flops * runs(*stage)).sum();
         let event = json!({
             "event": "render", "settings": settings, "model": self.model.name(), "device": executor.describe(),
             "needed_bytes": most, "flops": flops, "output": self.request.output,
         });
         let text = format!(
-            "{}x{}, {} frames, {} steps ({}), guidance {} and {}, shift {}, seed {} on {}\nneeds about {:.2} GiB of device memory ({}), {:.3} PFLOP; the time is known after the first step",
+            "{}: {}x{}, {} frames, {} steps ({}), guidance {} and {}, shift {}, seed {}\n\
+             on {}: needs about {} of memory ({}) and {}FLOP; the time left is known after the first step",
+            self.model.name(),
             settings.width,
             settings.height,
             settings.frames,
@@ -214,9 +209,9 @@ impl<'a> Render<'a> {
             settings.shift,
             settings.seed,
             executor.describe(),
-            gib(most),
+            units::bytes(most),
             stages.join(", "),
-            flops / 1e15,
+            units::count(flops),
         );
         self.reporter.tell(&event, &text);
         Ok(())
