@@ -19,7 +19,7 @@ pub struct StepShape {
     /// Distinct timesteps in one forward pass: 1, or more where tokens have times of their own.
     pub timesteps: usize,
     /// Passes in one step, e.g. `["positive", "negative"]`: each has its own text. Two passes are guided:
-    /// velocity = guidance[0] · first + guidance[1] · second.
+    /// `velocity = guidance[0] · first + guidance[1] · second`.
     pub branches: Vec<String>,
     /// Prefix of the states that hold keys and values, one per expert.
     pub expert: String,
