@@ -1,11 +1,15 @@
 //! How a number is stored, and how it becomes an `f32`.
 
+use half::f16;
 use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
 
 use crate::{Error, Result};
 
 /// Storage type of a tensor's elements.
+///
+/// Three kinds: *plain* types, of which each element stands for itself; *blocks* of GGUF files, a fixed number of
+/// elements with their scales; and *records*, the formats whose scales lie in tensors of their own in a file and
+/// which this crate's readers hand out row by row with the scales behind the elements ([`crate::format`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DType {
     /// IEEE 754 single precision.
@@ -16,8 +20,16 @@ pub enum DType {
     BF16,
     /// IEEE 754 double precision (read and converted, never computed with).
     F64,
+    /// Eight bits, four of exponent, no infinity ("e4m3fn").
+    F8E4M3,
+    /// Eight bits, five of exponent.
+    F8E5M2,
+    /// A power of two (scales of mxfp8).
+    F8E8M0,
     /// Unsigned byte (raw data such as an embedded tokenizer).
     U8,
+    /// Signed byte.
+    I8,
     /// Signed 32-bit integer.
     I32,
     /// Signed 64-bit integer (token ids in exported inputs).
@@ -26,129 +38,219 @@ pub enum DType {
     U32,
     /// Boolean, one byte each.
     Bool,
+    /// GGUF: 32 elements of 4 bits with an f16 scale.
+    Q4_0,
+    /// GGUF: as [`Self::Q4_0`] with an f16 minimum.
+    Q4_1,
+    /// GGUF: 32 elements of 5 bits with an f16 scale.
+    Q5_0,
+    /// GGUF: as [`Self::Q5_0`] with an f16 minimum.
+    Q5_1,
+    /// GGUF: 32 elements of 8 bits with an f16 scale.
+    Q8_0,
+    /// GGUF: 256 elements of 2 bits, scales and minima of 4 bits.
+    Q2K,
+    /// GGUF: 256 elements of 3 bits, scales of 6 bits.
+    Q3K,
+    /// GGUF: 256 elements of 4 bits, scales and minima of 6 bits.
+    Q4K,
+    /// GGUF: 256 elements of 5 bits, scales and minima of 6 bits.
+    Q5K,
+    /// GGUF: 256 elements of 6 bits, scales of 8 bits.
+    Q6K,
+    /// GGUF: 32 elements of 4 bits through a table, with an f16 scale.
+    Iq4Nl,
+    /// GGUF: 256 elements of 4 bits through a table, scales of 6 bits.
+    Iq4Xs,
+    /// Record: [`Self::F8E4M3`] with an f32 scale.
+    F8E4M3Scaled,
+    /// Record: [`Self::F8E5M2`] with an f32 scale.
+    F8E5M2Scaled,
+    /// Record: [`Self::F8E4M3`], an [`Self::F8E8M0`] scale for 32 elements.
+    Mxfp8,
+    /// Record: 4-bit floats (e2m1), an [`Self::F8E4M3`] scale for 16 of them, an f32 scale.
+    Nvfp4,
+    /// Record: signed bytes with an f32 scale; products quantise the other operand too.
+    Int8,
+    /// [`Self::Int8`] of a matrix whose rows were rotated in groups.
+    Int8ConvRot(Rotation),
+    /// Record: 4-bit integers, for 64 of them an f16 scale and an f16 offset.
+    Int4F16,
+    /// [`Self::Int4F16`] with BF16 in place of f16.
+    Int4BF16,
+}
+
+/// Size of the groups that a Hadamard rotation mixes: a power of four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rotation {
+    /// 16 elements.
+    G16,
+    /// 64 elements.
+    G64,
+    /// 256 elements: what ComfyUI's files have.
+    G256,
+    /// 1024 elements.
+    G1024,
+}
+
+impl Rotation {
+    /// All sizes.
+    pub const ALL: [Self; 4] = [Self::G16, Self::G64, Self::G256, Self::G1024];
+
+    /// Elements of a group.
+    pub const fn group(self) -> usize {
+        match self {
+            Self::G16 => 16,
+            Self::G64 => 64,
+            Self::G256 => 256,
+            Self::G1024 => 1024,
+        }
+    }
+
+    /// The rotation of groups of `group` elements.
+    pub fn of(group: usize) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.group() == group)
+    }
 }
 
 impl DType {
-    /// Every type there is.
-    pub const ALL: [Self; 9] = [
+    /// The types that safetensors headers have names for.
+    pub const PLAIN: [Self; 13] = [
         Self::F32,
         Self::F16,
         Self::BF16,
         Self::F64,
+        Self::F8E4M3,
+        Self::F8E5M2,
+        Self::F8E8M0,
         Self::U8,
+        Self::I8,
         Self::I32,
         Self::I64,
         Self::U32,
         Self::Bool,
     ];
 
-    /// Bytes of one element.
-    pub const fn size(self) -> usize {
-        match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 | Self::U32 => 4,
-            Self::F16 | Self::BF16 => 2,
-            Self::U8 | Self::Bool => 1,
-        }
+    /// The block types of GGUF files.
+    pub const BLOCKS: [Self; 12] = [
+        Self::Q4_0,
+        Self::Q4_1,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Q8_0,
+        Self::Q2K,
+        Self::Q3K,
+        Self::Q4K,
+        Self::Q5K,
+        Self::Q6K,
+        Self::Iq4Nl,
+        Self::Iq4Xs,
+    ];
+
+    /// The record types.
+    pub const RECORDS: [Self; 11] = [
+        Self::F8E4M3Scaled,
+        Self::F8E5M2Scaled,
+        Self::Mxfp8,
+        Self::Nvfp4,
+        Self::Int8,
+        Self::Int8ConvRot(Rotation::G16),
+        Self::Int8ConvRot(Rotation::G64),
+        Self::Int8ConvRot(Rotation::G256),
+        Self::Int8ConvRot(Rotation::G1024),
+        Self::Int4F16,
+        Self::Int4BF16,
+    ];
+
+    /// Every type there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::PLAIN.into_iter().chain(Self::BLOCKS).chain(Self::RECORDS)
     }
 
-    /// The name that safetensors headers use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::BF16 => "BF16",
-            Self::F64 => "F64",
-            Self::U8 => "U8",
-            Self::I32 => "I32",
-            Self::I64 => "I64",
-            Self::U32 => "U32",
-            Self::Bool => "BOOL",
-        }
+    /// The name that safetensors headers use, ggml's for blocks, ours for records.
+    pub fn name(self) -> &'static str {
+        self.format().name
     }
 
     /// The type that safetensors headers call `name`, or `None` where this crate does not read it.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| t.name() == name)
+        Self::PLAIN.into_iter().find(|t| t.name() == name)
     }
 
     /// Whether weights of this type can be multiplied with.
-    pub const fn is_float(self) -> bool {
-        matches!(self, Self::F32 | Self::F16 | Self::BF16 | Self::F64)
+    pub fn is_float(self) -> bool {
+        !matches!(
+            self,
+            Self::U8 | Self::I8 | Self::I32 | Self::I64 | Self::U32 | Self::Bool | Self::F8E8M0
+        )
+    }
+
+    /// Bytes of a row of `k` elements, or `None` where `k` elements are no whole blocks of this type.
+    pub fn row_bytes(self, k: usize) -> Option<usize> {
+        let format = self.format();
+        if !k.is_multiple_of(format.block) {
+            return None;
+        }
+        let blocks = (k / format.block).checked_mul(format.block_bytes)?;
+        match format.tail {
+            None => Some(blocks),
+            Some(tail) => blocks.checked_add(tail)?.checked_next_multiple_of(4),
+        }
     }
 
     /// The names of the types that pass `keep`, for error messages.
     pub(crate) fn names_of(keep: impl Fn(Self) -> bool) -> String {
-        let names: Vec<_> = Self::ALL.into_iter().filter(|t| keep(*t)).map(Self::name).collect();
+        let names: Vec<_> = Self::all().filter(|t| keep(*t)).map(Self::name).collect();
         names.join(", ")
     }
 
-    /// Converts little-endian elements of this type to `f32`; `bytes` may lie at any address.
+    /// Converts rows of `k` elements of this type, little-endian, to `f32`; `bytes` may lie at any address.
     ///
-    /// F16 and BF16 are exact; F64 and integers of more than 24 bits are rounded to nearest, ties to even;
-    /// a boolean becomes 0 or 1.
+    /// Types of at most 32 bits are exact, scaled ones but for the rounding of their products; F64 and integers of
+    /// more than 24 bits are rounded to nearest, ties to even; a boolean becomes 0 or 1.
     ///
     /// # Panics
-    /// If `bytes` does not hold exactly `out.len()` elements.
-    pub fn decode_f32(self, bytes: &[u8], out: &mut [f32]) {
-        assert_eq!(
-            Some(bytes.len()),
-            out.len().checked_mul(self.size()),
-            "{} bytes of {self}",
-            bytes.len()
+    /// If `bytes` does not hold exactly the rows that fill `out`.
+    pub fn decode(self, k: usize, bytes: &[u8], out: &mut [f32]) {
+        let format = self.format();
+        // Without a tail, rows of blocks are one long row.
+        let k = if format.tail.is_none() { out.len() } else { k };
+        let row = self.row_bytes(k).unwrap_or(0);
+        let rows = out.len().checked_div(k).unwrap_or(0);
+        assert!(
+            rows * k == out.len() && rows * row == bytes.len(),
+            "{} bytes of {self} for {} elements",
+            bytes.len(),
+            out.len()
         );
-        match self {
-            Self::F32 => each(bytes, out, f32::from_le_bytes),
-            Self::F16 => decode_f16(bytes, out),
-            Self::BF16 => each(bytes, out, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)),
-            Self::F64 => each(bytes, out, |b| f64::from_le_bytes(b) as f32),
-            Self::U8 => each(bytes, out, |[b]| f32::from(b)),
-            Self::I32 => each(bytes, out, |b| i32::from_le_bytes(b) as f32),
-            Self::I64 => each(bytes, out, |b| i64::from_le_bytes(b) as f32),
-            Self::U32 => each(bytes, out, |b| u32::from_le_bytes(b) as f32),
-            Self::Bool => each(bytes, out, |[b]| f32::from(b != 0)),
+        if row > 0 {
+            for (bytes, out) in bytes.chunks_exact(row).zip(out.chunks_exact_mut(k)) {
+                (format.decode)(bytes, out);
+            }
         }
     }
 
-    /// Stores `values` as F32, F16 or BF16, little-endian, rounded to nearest, ties to even (beyond the range of
-    /// F16: infinity).
+    /// Stores rows of `k` values as this type, little-endian: rounded to nearest, ties to even, for floats (beyond
+    /// the range of F16: infinity), as the format's reference encoder does for others.
     ///
     /// # Errors
-    /// [`Error::Conversion`] for every other type.
-    pub fn encode_f32(self, values: &[f32]) -> Result<Vec<u8>> {
-        match self {
-            Self::F32 => Ok(bytemuck::cast_slice(values).to_vec()),
-            Self::F16 => {
-                let mut out = vec![f16::ZERO; values.len()];
-                out.convert_from_f32_slice(values);
-                Ok(bytemuck::cast_slice(&out).to_vec())
+    /// [`Error::Conversion`] for types that cannot be written, or whose blocks `k` does not fill.
+    pub fn encode(self, k: usize, values: &[f32]) -> Result<Vec<u8>> {
+        let format = self.format();
+        let refused = || Error::Conversion {
+            from: Self::F32,
+            to: self.name(),
+        };
+        let k = if format.tail.is_none() { values.len() } else { k };
+        let encode = format.encode.ok_or_else(refused)?;
+        let row = self.row_bytes(k).ok_or_else(refused)?;
+        let mut out = Vec::with_capacity(row * values.len().checked_div(k).unwrap_or(0));
+        if k > 0 {
+            for row in values.chunks_exact(k) {
+                encode(row, &mut out);
             }
-            Self::BF16 => Ok(values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect()),
-            _ => Err(Error::Conversion {
-                from: Self::F32,
-                to: self.name(),
-            }),
         }
-    }
-}
-
-/// Decodes one element at a time; the fixed-size chunks let the compiler vectorise each use.
-fn each<const N: usize>(bytes: &[u8], out: &mut [f32], decode: impl Fn([u8; N]) -> f32) {
-    let (chunks, _) = bytes.as_chunks::<N>();
-    for (o, b) in out.iter_mut().zip(chunks) {
-        *o = decode(*b);
-    }
-}
-
-/// `half` converts with the processor's own instruction where there is one, but wants aligned slices: hence the
-/// detour over a buffer that stays in the first-level cache.
-fn decode_f16(bytes: &[u8], out: &mut [f32]) {
-    const RUN: usize = 1024;
-    let mut run = [f16::ZERO; RUN];
-    for (bytes, out) in bytes.chunks(2 * RUN).zip(out.chunks_mut(RUN)) {
-        let run = &mut run[..out.len()];
-        bytemuck::cast_slice_mut(run).copy_from_slice(bytes);
-        run.convert_to_f32_slice(out);
+        Ok(out)
     }
 }
 

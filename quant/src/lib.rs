@@ -3,6 +3,7 @@
 //! This crate knows bytes and numbers. It has never heard of a GPU or of a model.
 //!
 //! - [`dtype`]: how a number is stored, and how it becomes an `f32`
+//! - [`mod@format`]: layout, decoder, encoder and WGSL of each format
 //! - [`tensor`]: a named, shaped run of bytes, borrowed from a file or owned
 //! - [`mod@file`]: memory-mapped safetensors (single files, sharded folders) and their writer
 //! - [`synth`]: weights made by rule instead of read from a file
@@ -13,11 +14,12 @@ compile_error!("tensor bytes are little-endian on disk and are used in place");
 pub mod dtype;
 pub mod error;
 pub mod file;
+pub mod format;
 mod json;
 pub mod synth;
 pub mod tensor;
 
-pub use dtype::{DType, round_f16, round_f16_slice};
+pub use dtype::{DType, Rotation, round_f16, round_f16_slice};
 pub use error::Error;
 pub use tensor::{Listing, Tensor, TensorInfo, Weights};
 

@@ -15,26 +15,36 @@ pub struct TensorInfo {
     pub shape: Vec<usize>,
 }
 
+/// No type takes more bytes for an element, a row of one element with its scale included.
+const MOST_BYTES: usize = 8;
+
 impl TensorInfo {
     /// Number of elements. The readers guarantee that it does not overflow.
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Number of bytes.
+    /// Number of bytes. The readers guarantee that rows hold whole blocks.
     pub fn bytes(&self) -> usize {
-        self.elements() * self.dtype.size()
+        self.bytes_of(&self.shape).unwrap_or(usize::MAX)
     }
 
-    /// Number of bytes, or `None` where a product of some of the dimensions overflows: the readers' guarantee.
+    /// Bytes of a part of shape `shape`, or `None` where its rows hold no whole blocks.
+    fn bytes_of(&self, shape: &[usize]) -> Option<usize> {
+        let (k, rows) = shape.split_last().unwrap_or((&1, &[]));
+        self.dtype.row_bytes(*k)?.checked_mul(rows.iter().product())
+    }
+
+    /// Number of bytes, or `None` where a product of some of the dimensions overflows or rows hold no whole blocks:
+    /// the readers' guarantee.
     /// A dimension of 0 does not excuse the others, so that the product of any of them is safe to take.
     pub fn checked_bytes(&self) -> Option<usize> {
         let bound = self
             .shape
             .iter()
-            .try_fold(self.dtype.size(), |n, d| n.checked_mul((*d).max(1)))?;
+            .try_fold(MOST_BYTES, |n, d| n.checked_mul((*d).max(1)))?;
         isize::try_from(bound).ok()?;
-        Some(self.bytes())
+        self.bytes_of(&self.shape)
     }
 }
 
@@ -100,6 +110,21 @@ pub trait Weights: Send + Sync {
         self.tensor(name)?.into_rows(range)
     }
 
+    /// [`rows`](Self::rows) written to `out`, which has exactly their size: no copy between file and device more than
+    /// needed.
+    fn read_rows(&self, name: &str, range: Range<usize>, out: &mut [u8]) -> Result<()> {
+        let rows = self.rows(name, range)?;
+        if rows.data.len() != out.len() {
+            return Err(Error::Length {
+                dtype: rows.info.dtype,
+                shape: rows.info.shape,
+                got: out.len(),
+            });
+        }
+        out.copy_from_slice(&rows.data);
+        Ok(())
+    }
+
     /// What the file says of `name`, whether its type can be read or not.
     fn listing(&self, name: &str) -> Option<Listing> {
         self.info(name).map(Listing::from)
@@ -132,6 +157,9 @@ macro_rules! forward {
             }
             fn rows(&self, name: &str, range: Range<usize>) -> Result<Tensor<'_>> {
                 (**self).rows(name, range)
+            }
+            fn read_rows(&self, name: &str, range: Range<usize>, out: &mut [u8]) -> Result<()> {
+                (**self).read_rows(name, range, out)
             }
             fn listing(&self, name: &str) -> Option<Listing> {
                 (**self).listing(name)
@@ -213,14 +241,15 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// All elements as `f32` in row-major order; see [`DType::decode_f32`] for the rounding.
+    /// All elements as `f32` in row-major order; see [`DType::decode`] for the rounding.
     ///
     /// # Errors
     /// [`Error::Length`] where `data` does not match `info`.
     pub fn to_f32(&self) -> Result<Vec<f32>> {
         self.check()?;
         let mut out = vec![0.0; self.info.elements()];
-        self.info.dtype.decode_f32(&self.data, &mut out);
+        let k = self.info.shape.last().copied().unwrap_or(1);
+        self.info.dtype.decode(k, &self.data, &mut out);
         Ok(out)
     }
 
@@ -237,7 +266,7 @@ impl<'a> Tensor<'a> {
             DType::U32 => integers(&self.data, |b| i64::from(u32::from_le_bytes(b))),
             DType::I32 => integers(&self.data, |b| i64::from(i32::from_le_bytes(b))),
             DType::I64 => integers(&self.data, i64::from_le_bytes),
-            from @ (DType::F32 | DType::F16 | DType::BF16 | DType::F64) => Err(Error::Conversion { from, to: "U32" }),
+            from => Err(Error::Conversion { from, to: "U32" }),
         }
     }
 
@@ -292,12 +321,13 @@ impl<'a> Tensor<'a> {
 impl TensorInfo {
     /// Where the bytes of rows `range` of the first dimension lie.
     pub(crate) fn row_bytes(&self, range: &Range<usize>) -> Result<Range<usize>> {
-        match self.shape.split_first() {
-            Some((rows, row)) if range.start <= range.end && range.end <= *rows => {
-                let row = row.iter().product::<usize>() * self.dtype.size();
-                Ok(range.start * row..range.end * row)
-            }
-            _ => Err(Error::Rows {
+        let row = self.shape.split_first().and_then(|(rows, row)| {
+            let bytes = self.bytes_of(row)?;
+            (range.start <= range.end && range.end <= *rows).then_some(bytes)
+        });
+        match row {
+            Some(row) => Ok(range.start * row..range.end * row),
+            None => Err(Error::Rows {
                 range: range.clone(),
                 shape: self.shape.clone(),
             }),

@@ -72,7 +72,11 @@ fn what_is_written_is_read_back_by_us_and_by_the_reference() {
         );
         assert_eq!(reference.tensor(name).unwrap().data(), &*tensor.data, "{name}");
         let start = ours.entries()[name].range.start;
-        assert_eq!(start % tensor.info.dtype.size() as u64, 0, "{name} is aligned");
+        assert_eq!(
+            start % tensor.info.dtype.row_bytes(1).unwrap() as u64,
+            0,
+            "{name} is aligned"
+        );
         assert_eq!(&bytes[start as usize..][..tensor.data.len()], &*tensor.data);
     }
 

@@ -175,16 +175,16 @@ fn names_cannot_write_to_the_terminal() {
 fn unknown_types_are_listed_but_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fp8.safetensors");
-    fs::write(&path, tensor("F8_E4M3", "[2,4]", "[0,8]")).unwrap();
+    fs::write(&path, tensor("F8_E4M3FNUZ", "[2,4]", "[0,8]")).unwrap();
     let weights = file::open(&path).unwrap();
     assert_eq!(weights.names(), ["a"]);
     assert!(weights.info("a").is_none());
     let listing = weights.listing("a").unwrap();
     assert_eq!(
         (listing.type_name.as_str(), listing.dtype, listing.bytes),
-        ("F8_E4M3", None, 8)
+        ("F8_E4M3FNUZ", None, 8)
     );
-    let wanted = ["fp8.safetensors", "`a`", "F8_E4M3", "F32, F16, BF16"];
+    let wanted = ["fp8.safetensors", "`a`", "F8_E4M3FNUZ", "F32, F16, BF16"];
     for error in [
         weights.tensor("a").unwrap_err(),
         weights.missing("a"),

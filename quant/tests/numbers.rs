@@ -16,7 +16,7 @@ fn f16_value(bits: u16) -> f64 {
 }
 
 fn encode(dtype: DType, value: f32) -> u16 {
-    let bytes = dtype.encode_f32(&[value]).unwrap();
+    let bytes = dtype.encode(1, &[value]).unwrap();
     u16::from_le_bytes(bytes.try_into().unwrap())
 }
 
@@ -27,7 +27,7 @@ fn every_f16_decodes_to_its_value_and_back() {
     bytes.extend(bits.iter().flat_map(|b| b.to_le_bytes()));
     let mut out = vec![0.0; bits.len()];
     // From the second byte on, so that the input is unaligned.
-    DType::F16.decode_f32(&bytes[1..], &mut out);
+    DType::F16.decode(1, &bytes[1..], &mut out);
     for (bits, got) in bits.iter().zip(&out) {
         let want = f16_value(*bits);
         assert!(
@@ -107,16 +107,16 @@ proptest! {
             prop_assert_eq!(round_f16(*v).to_bits(), r.to_bits());
         }
         for dtype in [DType::F32, DType::F16, DType::BF16] {
-            let bytes = dtype.encode_f32(&values).unwrap();
+            let bytes = dtype.encode(1, &values).unwrap();
             let mut moved = vec![0; shift];
             moved.extend(&bytes);
             let tensor = Tensor::new(dtype, &[values.len()], &moved[shift..]).unwrap();
             let decoded = tensor.to_f32().unwrap();
             for (i, v) in values.iter().enumerate() {
-                let one = dtype.encode_f32(&[*v]).unwrap();
-                prop_assert_eq!(&one, &bytes[i * dtype.size()..][..dtype.size()]);
+                let one = dtype.encode(1, &[*v]).unwrap();
+                prop_assert_eq!(&one, &bytes[i * one.len()..][..one.len()]);
                 let mut want = [0.0];
-                dtype.decode_f32(&one, &mut want);
+                dtype.decode(1, &one, &mut want);
                 prop_assert_eq!(want[0].to_bits(), decoded[i].to_bits());
             }
         }
@@ -125,8 +125,8 @@ proptest! {
 
 #[test]
 fn other_types_become_f32() {
-    let f32_of = |dtype, bytes: Vec<u8>| {
-        let n = bytes.len() / DType::size(dtype);
+    let f32_of = |dtype: DType, bytes: Vec<u8>| {
+        let n = bytes.len() / dtype.row_bytes(1).unwrap();
         Tensor::new(dtype, &[n], bytes).unwrap().to_f32().unwrap()
     };
     assert_eq!(
@@ -169,7 +169,7 @@ fn integers_become_u32_or_say_which_does_not_fit() {
     assert!(matches!(error, Error::Value { index: 1, value: -1 }), "{error}");
     let error = Tensor::from_f32(&[1], &[1.0]).to_u32().unwrap_err();
     assert!(matches!(error, Error::Conversion { from: DType::F32, .. }), "{error}");
-    assert!(DType::I32.encode_f32(&[1.0]).is_err());
+    assert!(DType::I32.encode(1, &[1.0]).is_err());
 }
 
 #[test]

@@ -126,10 +126,10 @@ impl Random {
     pub(crate) fn weights(&mut self, weight: WeightType, count: usize, scale: f32) -> (Vec<f32>, Vec<u8>) {
         let bytes = weight
             .dtype()
-            .encode_f32(&self.floats(count, scale))
+            .encode(count, &self.floats(count, scale))
             .expect("a float type");
         let mut values = vec![0.0; count];
-        weight.dtype().decode_f32(&bytes, &mut values);
+        weight.dtype().decode(count, &bytes, &mut values);
         (values, bytes)
     }
 }

@@ -147,7 +147,7 @@ fn foreign_bits(type_name: &str) -> Option<usize> {
     match type_name {
         "F4" => Some(4),
         "F6_E2M3" | "F6_E3M2" => Some(6),
-        "I8" | "F8_E5M2" | "F8_E4M3" | "F8_E8M0" | "F8_E4M3FNUZ" | "F8_E5M2FNUZ" => Some(8),
+        "F8_E4M3FNUZ" | "F8_E5M2FNUZ" => Some(8),
         "I16" | "U16" => Some(16),
         "U64" | "C64" => Some(64),
         _ => None,
@@ -176,7 +176,9 @@ impl RawTensor {
             ));
         }
         let dtype = DType::from_name(&self.dtype);
-        let bits = dtype.map(|t| t.size() * 8).or_else(|| foreign_bits(&self.dtype));
+        let bits = dtype
+            .map(|t| t.format().block_bytes * 8)
+            .or_else(|| foreign_bits(&self.dtype));
         // Dimensions of 0 count as 1, so that no product of dimensions overflows later; and bits, not bytes, since
         // the smallest types take less than a byte.
         let bound = self

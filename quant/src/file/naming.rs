@@ -100,6 +100,11 @@ impl<W: Weights> Weights for Renamed<W> {
             .rows(self.stored(name).ok_or_else(|| self.missing(name))?, range)
     }
 
+    fn read_rows(&self, name: &str, range: Range<usize>, out: &mut [u8]) -> Result<()> {
+        let stored = self.stored(name).ok_or_else(|| self.missing(name))?;
+        self.inner.read_rows(stored, range, out)
+    }
+
     fn listing(&self, name: &str) -> Option<Listing> {
         self.inner.listing(self.stored(name)?)
     }
@@ -172,6 +177,11 @@ impl Weights for Merged {
 
     fn rows(&self, name: &str, range: Range<usize>) -> Result<Tensor<'_>> {
         self.part(name).ok_or_else(|| self.missing(name))?.rows(name, range)
+    }
+
+    fn read_rows(&self, name: &str, range: Range<usize>, out: &mut [u8]) -> Result<()> {
+        let part = self.part(name).ok_or_else(|| self.missing(name))?;
+        part.read_rows(name, range, out)
     }
 
     fn listing(&self, name: &str) -> Option<Listing> {

@@ -156,7 +156,7 @@ struct Layout {
 fn layout(tensors: &BTreeMap<String, TensorInfo>, metadata: &BTreeMap<String, String>) -> Result<Layout, String> {
     const METADATA: &str = "__metadata__";
     let mut order: Vec<_> = tensors.iter().collect();
-    order.sort_by_key(|(_, info)| std::cmp::Reverse(info.dtype.size()));
+    order.sort_by_key(|(_, info)| std::cmp::Reverse(info.dtype.format().block_bytes));
     let (mut lines, mut places, mut end) = (BTreeMap::new(), BTreeMap::new(), 0u64);
     if !metadata.is_empty() {
         lines.insert(METADATA, Line::Metadata(metadata));

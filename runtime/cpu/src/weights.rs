@@ -38,6 +38,7 @@ impl<'a> WeightMatrix<'a> {
 
     /// Rows `range` as f32, `[range.len(), K]` in the operation's element order. Uses the whole pool.
     pub(crate) fn decode(&self, range: Range<usize>) -> Result<Cow<'a, [f32]>> {
+        let range_len = range.len();
         let stored = self.stored(range)?;
         let k = self.matrix.k;
         match self.matrix.layout {
@@ -46,25 +47,25 @@ impl<'a> WeightMatrix<'a> {
                 if direct && let Some(numbers) = stored.as_f32() {
                     return Ok(Cow::Borrowed(numbers));
                 }
-                let size = stored.dtype.size();
-                let mut out = vec![0.0; stored.bytes.len() / size];
+                let row = self.matrix.row_bytes();
+                let mut out = vec![0.0; range_len * k];
                 // Tasks of whole rows, some 32 Ki elements each.
                 let run = k * (32_768 / k).max(1);
                 out.par_chunks_mut(run)
-                    .zip(stored.bytes.par_chunks(run * size))
+                    .zip(stored.bytes.par_chunks(run / k * row))
                     .for_each(|(out, bytes)| {
-                        stored.dtype.decode_f32(bytes, out);
+                        stored.dtype.decode(k, bytes, out);
                         self.round(out);
                     });
                 Ok(Cow::Owned(out))
             }
             MatrixLayout::ChannelsLast { channels, taps } => {
-                let mut out = vec![0.0; stored.bytes.len() / stored.dtype.size()];
-                let rows = stored.bytes.par_chunks(k * stored.dtype.size());
+                let mut out = vec![0.0; range_len * k];
+                let rows = stored.bytes.par_chunks(self.matrix.row_bytes());
                 out.par_chunks_mut(k).zip(rows).for_each_init(
                     || vec![0.0; k],
                     |row, (out, bytes)| {
-                        stored.dtype.decode_f32(bytes, row);
+                        stored.dtype.decode(k, bytes, row);
                         self.round(row);
                         for channel in 0..channels {
                             for tap in 0..taps {
@@ -81,7 +82,7 @@ impl<'a> WeightMatrix<'a> {
     /// Rows `range` of a row-major matrix, decoded into `out` by this thread alone.
     pub(crate) fn decode_into(&self, range: Range<usize>, out: &mut [f32]) -> Result<()> {
         let stored = self.stored(range)?;
-        stored.dtype.decode_f32(&stored.bytes, out);
+        stored.dtype.decode(self.matrix.k, &stored.bytes, out);
         self.round(out);
         Ok(())
     }
@@ -94,16 +95,14 @@ impl<'a> WeightMatrix<'a> {
 
     /// The stored bytes of rows `range`.
     fn stored(&self, range: Range<usize>) -> Result<Stored<'a>> {
-        let Matrix {
-            name, dtype, rows, k, ..
-        } = self.matrix;
+        let Matrix { name, rows, k, .. } = self.matrix;
         let range = rows.start + range.start..rows.start + range.end;
         let info = self.weights.info(name).ok_or_else(|| self.weights.missing(name))?;
         let bytes = if info.shape.first().is_some_and(|n| n * k == info.elements()) {
             self.weights.rows(name, range)?.data
         } else {
             // A file may have dimensions of size 1 in front of the rows.
-            let row = k * dtype.size();
+            let row = self.matrix.row_bytes();
             let bytes = range.start * row..range.end * row;
             match self.weights.tensor(name)?.data {
                 Cow::Borrowed(all) => Cow::Borrowed(&all[bytes]),

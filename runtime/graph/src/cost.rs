@@ -47,7 +47,7 @@ impl Graph {
             .sum();
         let weights = match &node.op {
             // A lookup reads as many rows as it writes.
-            Op::Gather { table, .. } => elements * table.dtype.size() as u64,
+            Op::Gather { table, .. } => node.rows() as u64 * table.row_bytes() as u64,
             op => op.matrix().map_or(0, |m| m.bytes() as u64),
         };
         let flops = match &node.op {

@@ -29,7 +29,7 @@ pub enum MatrixLayout {
 pub struct Matrix {
     /// Name in the model's canonical naming.
     pub name: String,
-    /// Stored type (F32, F16 or BF16).
+    /// Stored type.
     pub dtype: DType,
     /// Output features: the rows that this operation uses.
     pub rows: Range<usize>,
@@ -47,7 +47,12 @@ impl Matrix {
 
     /// Bytes of the rows used, as stored.
     pub fn bytes(&self) -> usize {
-        self.n() * self.k * self.dtype.size()
+        self.n() * self.row_bytes()
+    }
+
+    /// Bytes of a row, as stored. (Builders refuse rows that hold no whole blocks.)
+    pub fn row_bytes(&self) -> usize {
+        self.dtype.row_bytes(self.k).unwrap_or(0)
     }
 }
 

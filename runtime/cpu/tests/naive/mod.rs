@@ -33,7 +33,7 @@ impl Setting {
     /// Adds a tensor of random numbers in ± `scale`.
     pub(crate) fn tensor(&mut self, random: &mut Random, name: &str, dtype: DType, shape: &[usize], scale: f32) {
         let values = random.floats(shape.iter().product(), scale);
-        let bytes = dtype.encode_f32(&values).unwrap();
+        let bytes = dtype.encode(values.len(), &values).unwrap();
         self.tensors
             .insert(name.to_owned(), Tensor::new(dtype, shape, bytes).unwrap());
     }

@@ -131,14 +131,19 @@ pub struct Weight {
     pub k: usize,
     /// Order of the elements.
     pub layout: MatrixLayout,
-    /// Type on the device: F32, F16 or BF16.
+    /// Type on the device.
     pub dtype: DType,
 }
 
 impl Weight {
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        (self.rows.len() as u64 * self.k as u64 * self.dtype.size() as u64).next_multiple_of(4)
+        (self.rows.len() as u64 * self.row_bytes() as u64).next_multiple_of(4)
+    }
+
+    /// Bytes of a row on the device.
+    pub fn row_bytes(&self) -> usize {
+        self.dtype.row_bytes(self.k).unwrap_or(0)
     }
 }
 

@@ -62,9 +62,7 @@ fn upload(device: &Device, weights: &dyn Weights, weight: &Weight, buffer: &wgpu
         false => Some(weights.tensor(&weight.name)?),
     };
     // An even number of rows is a multiple of four bytes.
-    let step = (BLOCK / (weight.k * info.dtype.size()).max(1))
-        .max(1)
-        .next_multiple_of(2);
+    let step = (BLOCK / weight.row_bytes().max(1)).max(1).next_multiple_of(2);
     for start in weight.rows.clone().step_by(step) {
         let range = start..(start + step).min(weight.rows.end);
         let part;
@@ -74,7 +72,7 @@ fn upload(device: &Device, weights: &dyn Weights, weight: &Weight, buffer: &wgpu
                 &part.data
             }
             Some(whole) => {
-                let row = weight.k * info.dtype.size();
+                let row = info.dtype.row_bytes(weight.k).unwrap_or(0);
                 let bytes = range.start * row..range.end * row;
                 whole.data.get(bytes).ok_or(kinora_quant::Error::Length {
                     dtype: info.dtype,
@@ -87,7 +85,7 @@ fn upload(device: &Device, weights: &dyn Weights, weight: &Weight, buffer: &wgpu
         if !bytes.len().is_multiple_of(4) {
             bytes.to_mut().extend([0, 0]);
         }
-        let offset = (start - weight.rows.start) * weight.k * weight.dtype.size();
+        let offset = (start - weight.rows.start) * weight.row_bytes();
         device.upload(buffer, offset as u64, &bytes)?;
     }
     Ok(())
@@ -98,13 +96,14 @@ fn prepared<'a>(data: &'a [u8], from: DType, weight: &Weight) -> Cow<'a, [u8]> {
     let data = if from == weight.dtype {
         Cow::Borrowed(data)
     } else {
-        let mut values = vec![0f32; data.len() / from.size()];
-        from.decode_f32(data, &mut values);
+        let rows = data.len() / from.row_bytes(weight.k).unwrap_or(1).max(1);
+        let mut values = vec![0f32; rows * weight.k];
+        from.decode(weight.k, data, &mut values);
         Cow::Owned(bytemuck::cast_slice(&values).to_vec())
     };
     match weight.layout {
         MatrixLayout::ChannelsLast { channels, taps } if channels > 1 && taps > 1 => {
-            let size = weight.dtype.size();
+            let size = weight.row_bytes() / weight.k;
             let mut out = vec![0; data.len()];
             let rows = data.chunks(weight.k * size).zip(out.chunks_mut(weight.k * size));
             for (from, to) in rows {

@@ -48,7 +48,7 @@ impl Tensors {
         let values = self.random.floats(count, 0.5);
         let bytes = match dtype {
             DType::F64 => values.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect(),
-            _ => dtype.encode_f32(&values).unwrap(),
+            _ => dtype.encode(values.len(), &values).unwrap(),
         };
         self.map
             .insert(name.to_owned(), Tensor::new(dtype, shape, bytes).unwrap());

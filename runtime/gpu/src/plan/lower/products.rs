@@ -35,7 +35,7 @@ impl Emitter<'_> {
     /// The rows of a weight in parts that can be bound, counted from the first row used.
     pub(super) fn weight_parts(&mut self, matrix: &Matrix, granule: usize) -> Vec<(Range<usize>, View)> {
         let dtype = stored(matrix).dtype();
-        let row = (matrix.k * dtype.size()) as u64;
+        let row = dtype.row_bytes(matrix.k).unwrap_or(0) as u64;
         let most = ((self.capabilities.max_binding / row.max(1)) as usize / granule * granule).max(granule);
         let n = matrix.n();
         (0..n)
