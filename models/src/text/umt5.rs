@@ -267,7 +267,6 @@ pub fn encoder_graph(
                 gate: None,
             },
         )?;
-        b.cut(x);
         b.tap(&format!("block.{layer}"), x);
     }
     let hidden = b.rms_norm(&encoder, "final_layer_norm", x, eps)?;

@@ -136,7 +136,6 @@ pub fn step_graph(config: &TransformerConfig, weights: &dyn Weights, shape: &Ste
                 layer,
             };
             *x = block.forward(&mut b, *x)?;
-            b.cut(*x);
             b.tap(&format!("blocks.{layer}.{branch}"), *x);
         }
     }

@@ -90,6 +90,10 @@ impl Executor for CpuExecutor {
         Ok(id)
     }
 
+    fn forecast(&self, graph: &Graph) -> Result<Requirements> {
+        Ok(graph.footprint())
+    }
+
     /// All zero for a program that was released.
     fn requirements(&self, program: ProgramId) -> Requirements {
         self.programs.get(&program).map(|p| p.requirements).unwrap_or_default()

@@ -1,9 +1,9 @@
 //! A compiled graph.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kinora_graph::{Cost, Error, Graph, MatrixLayout, Op, Requirements, Result};
+use kinora_graph::{Error, Graph, MatrixLayout, Op, Requirements, Result};
 use kinora_quant::Weights;
 
 /// A graph with everything that is looked up once.
@@ -50,7 +50,7 @@ impl Program {
             }
         }
         let last_uses = graph.last_uses();
-        let requirements = requirements(&graph, &last_uses);
+        let requirements = graph.footprint();
         Ok(Self {
             graph,
             weights: weights.clone(),
@@ -68,48 +68,4 @@ fn mismatch(weights: &dyn Weights, name: &str, expected: Vec<usize>, found: Vec<
         expected,
         found,
     }
-}
-
-/// Sums up what is read, and the most that is alive at any time.
-fn requirements(graph: &Graph, last_uses: &[usize]) -> Requirements {
-    let mut total = Requirements::default();
-    let Cost { flops, .. } = graph.total_cost();
-    total.flops = flops;
-    let mut seen = HashSet::new();
-    let mut states: BTreeMap<&str, u64> = BTreeMap::new();
-    // Bytes that become free after each node.
-    let mut freed = vec![0; graph.nodes().len() + 1];
-    let mut live = 0;
-    for (index, node) in graph.nodes().iter().enumerate() {
-        let bytes = 4 * node.elements() as u64;
-        if let Some(matrix) = node.op.matrix()
-            && seen.insert((matrix.name.as_str(), matrix.rows.clone()))
-        {
-            total.weights += matrix.bytes() as u64;
-        }
-        match &node.op {
-            Op::Parameter { name } => {
-                if seen.insert((name, 0..0)) {
-                    total.weights += bytes;
-                }
-            }
-            Op::Constant { .. } => total.weights += bytes,
-            Op::State { name } => {
-                states.insert(name, bytes);
-            }
-            _ => {
-                live += bytes;
-                freed[last_uses[index]] += bytes;
-            }
-        }
-        total.activations = total.activations.max(live);
-        live -= freed[index];
-    }
-    for (name, value) in graph.state_updates() {
-        let bytes = 4 * graph.node(*value).elements() as u64;
-        let old = states.entry(name).or_default();
-        *old = bytes.max(*old);
-    }
-    total.states = states.values().sum();
-    total
 }

@@ -24,16 +24,31 @@ pub enum Precision {
 pub struct ProgramId(pub u64);
 
 /// What a program takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Requirements {
     /// Weights, parameters and constants, as stored on the device. Shared ones are counted in each program.
     pub weights: u64,
+    /// Those of them that lie in the device's memory from the first run on and that no other program holds.
+    pub resident: u64,
+    /// Device memory through which the other weights pass.
+    pub ring: u64,
+    /// Bytes that pass through it in each run.
+    pub streamed: u64,
     /// Intermediate values (the arena) and inputs.
     pub activations: u64,
     /// States read or written.
     pub states: u64,
     /// Multiply-adds times two.
     pub flops: u64,
+    /// Estimated seconds of a run, without uploads; 0 where nobody knows the device.
+    pub seconds: f64,
+}
+
+impl Requirements {
+    /// Bytes of the device's memory that the program takes in all.
+    pub fn device_bytes(&self) -> u64 {
+        self.resident + self.ring + self.activations + self.states
+    }
 }
 
 /// Time of one operation in a profiled run.
@@ -53,6 +68,9 @@ pub struct OpTime {
 pub trait Control {
     /// Called now and then with the share of the program's estimated work that is done (0 to 1).
     fn progress(&mut self, _fraction: f64) {}
+
+    /// Called while weights are brought to the device: bytes copied of those that this run copies in all.
+    fn loading(&mut self, _done: u64, _total: u64) {}
 
     /// Asked between submissions; `true` ends the run with [`crate::Error::Cancelled`].
     fn cancelled(&self) -> bool {
@@ -76,6 +94,12 @@ pub trait Executor: Send {
     /// Plans `graph` and uploads its weights. Weights already there (same `weights` object, same
     /// name) are shared.
     fn compile(&mut self, graph: Graph, weights: &Arc<dyn Weights>) -> Result<ProgramId>;
+
+    /// What `graph` would take as the only program: planned as [`Self::compile`] does, but nothing is allocated.
+    ///
+    /// # Errors
+    /// Where it cannot run at all, or not within the executor's memory.
+    fn forecast(&self, graph: &Graph) -> Result<Requirements>;
 
     /// What the program takes.
     fn requirements(&self, program: ProgramId) -> Requirements;

@@ -53,7 +53,6 @@ pub struct Graph {
     pub(crate) outputs: BTreeMap<String, Value>,
     pub(crate) states: BTreeMap<String, Value>,
     pub(crate) taps: BTreeMap<String, Value>,
-    pub(crate) cuts: Vec<Value>,
 }
 
 impl Graph {
@@ -85,11 +84,6 @@ impl Graph {
     /// Values named for dumps and verification.
     pub fn taps(&self) -> &BTreeMap<String, Value> {
         &self.taps
-    }
-
-    /// Values after which streaming may split the graph.
-    pub fn cuts(&self) -> &[Value] {
-        &self.cuts
     }
 
     /// Names, shapes and types of the inputs.

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod faults;
+mod ledger;
 mod pipelines;
 mod probe;
 mod transfer;
@@ -12,11 +13,14 @@ use kinora_graph::{Error, Result};
 
 pub use adapters::{AdapterDescription, DEVICE_VARIABLE, DeviceClass, adapters};
 pub(crate) use faults::Faults;
+pub(crate) use ledger::Allocation;
+pub use ledger::Ledger;
 pub(crate) use pipelines::Pipeline;
 
 use crate::plan::Capabilities;
 use pipelines::Pipelines;
 use transfer::Staging;
+pub(crate) use transfer::{Feed, STAGE, Staged};
 
 /// An open device. Shared by the executors that run on it.
 pub struct Device {
@@ -24,6 +28,7 @@ pub struct Device {
     raw: wgpu::Device,
     queue: wgpu::Queue,
     faults: Arc<Faults>,
+    ledger: Arc<Ledger>,
     pipelines: Mutex<Pipelines>,
     staging: Mutex<Option<Staging>>,
 }
@@ -63,6 +68,7 @@ impl Device {
             raw,
             queue,
             faults,
+            ledger: Arc::default(),
             pipelines: Mutex::default(),
             staging: Mutex::default(),
         }))
@@ -85,6 +91,11 @@ impl Device {
         }
     }
 
+    /// What is allocated on it.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     pub(crate) fn raw(&self) -> &wgpu::Device {
         &self.raw
     }
@@ -105,7 +116,7 @@ impl Device {
     }
 
     /// A buffer, or a typed error where memory is short. `what` names it in the error.
-    pub(crate) fn buffer(&self, what: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    pub(crate) fn buffer(&self, what: &str, size: u64, usage: wgpu::BufferUsages) -> Result<Allocation> {
         let max = self.raw.limits().max_buffer_size;
         if size > max {
             return Err(self.out_of_memory(what, size, max));
@@ -127,7 +138,7 @@ impl Device {
             return Err(self.faults.error(error.to_string()));
         }
         self.faults.check()?;
-        Ok(buffer)
+        Ok(Allocation::new(buffer, &self.ledger))
     }
 
     fn out_of_memory(&self, what: &str, needed: u64, available: u64) -> Error {
@@ -172,19 +183,5 @@ impl Device {
 
     pub(crate) fn fault(&self, why: String) -> Error {
         self.faults.error(why)
-    }
-
-    /// Copies `bytes` (a multiple of 4) to `offset` of `target`.
-    pub(crate) fn upload(&self, target: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
-        // Small writes are gathered by wgpu; its way with large ones allocates each time.
-        if bytes.len() <= 256 << 10 {
-            self.queue.write_buffer(target, offset, bytes);
-            return self.faults.check();
-        }
-        let mut staging = self.staging.lock().expect("no panic while uploading");
-        if staging.is_none() {
-            *staging = Some(Staging::new(self)?);
-        }
-        staging.as_mut().expect("just made").upload(self, target, offset, bytes)
     }
 }

@@ -6,8 +6,11 @@ mod arena;
 mod chunk;
 mod emit;
 mod lower;
+mod residency;
 mod show;
 mod view;
+
+pub use residency::{Place, Residency, Upload};
 
 use kinora_graph::{Cost, ElementType, Graph, MatrixLayout, Precision, Requirements, Result};
 use kinora_quant::DType;
@@ -52,6 +55,8 @@ pub struct Options {
     pub precision: Precision,
     /// Estimated seconds that a dispatch, and a submission, may take.
     pub slice: f64,
+    /// Bytes of the device's memory that may be taken in all (`None`: all there are).
+    pub memory: Option<u64>,
     /// Bytes of scores that attention with wide heads may keep.
     pub scratch: u64,
 }
@@ -61,6 +66,7 @@ impl Default for Options {
         Self {
             precision: Precision::F32,
             slice: 0.1,
+            memory: None,
             scratch: 32 << 20,
         }
     }
@@ -198,7 +204,7 @@ pub struct Port {
 }
 
 /// All that a run needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Kernels, each once.
     pub shaders: Vec<Shader>,
@@ -235,14 +241,38 @@ impl Plan {
         lower::lower(graph, capabilities, options)
     }
 
-    /// What the plan takes.
-    pub fn requirements(&self) -> Requirements {
+    /// What the plan takes when its weights lie as `residency` says.
+    pub fn requirements(&self, residency: &Residency) -> Requirements {
         Requirements {
             weights: self.weights.iter().map(Weight::bytes).sum::<u64>() + self.fixed_bytes,
+            resident: residency.resident + self.constant_bytes(),
+            ring: residency.ring_bytes(),
+            streamed: residency.streamed,
             activations: self.arenas.iter().sum(),
             states: self.states.iter().map(|s| s.bytes).sum(),
             flops: self.ops.iter().map(|op| op.cost.flops).sum(),
+            seconds: self.seconds(),
         }
+    }
+
+    /// Bytes of parameters and constants of the graph and of its kernels.
+    pub fn constant_bytes(&self) -> u64 {
+        self.fixed_bytes + self.uniforms.len() as u64
+    }
+
+    /// The dispatches from the first that uses a weight to the last, for each of [`Self::weights`].
+    pub fn weight_uses(&self) -> Vec<Range<usize>> {
+        let mut uses = vec![0..0; self.weights.len()];
+        for (index, dispatch) in self.dispatches.iter().enumerate() {
+            for region in &dispatch.bindings {
+                if let Buffer::Weight(weight) = region.buffer {
+                    let used = &mut uses[weight];
+                    let start = if used.end == 0 { index } else { used.start };
+                    *used = start..index + 1;
+                }
+            }
+        }
+        uses
     }
 
     /// Estimated seconds of a run.

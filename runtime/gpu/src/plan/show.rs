@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Buffer, Plan, Region};
+use super::{Buffer, Plan, Region, Residency};
 
 impl fmt::Display for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,7 +23,7 @@ impl fmt::Display for Region {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let needs = self.requirements();
+        let needs = self.requirements(&Residency::default());
         writeln!(
             f,
             "weights {} B, activations {} B, states {} B, {:.3} GFLOP, {} dispatches",

@@ -38,6 +38,8 @@ impl Pace {
 struct Submitted {
     index: wgpu::SubmissionIndex,
     estimated: f64,
+    // Copies of weights lie before it, so that its time says nothing about the estimate.
+    after_copies: bool,
     at: Instant,
 }
 
@@ -50,6 +52,7 @@ pub(super) struct Flight<'a> {
     done: f64,
     ended: Instant,
     under_way: VecDeque<Submitted>,
+    after_copies: bool,
     /// Wall time of each submission that is over.
     pub(super) times: Vec<Duration>,
 }
@@ -65,6 +68,7 @@ impl<'a> Flight<'a> {
             done: 0.0,
             ended: Instant::now(),
             under_way: VecDeque::new(),
+            after_copies: false,
             times: Vec::new(),
         }
     }
@@ -84,9 +88,17 @@ impl<'a> Flight<'a> {
         self.under_way.push_back(Submitted {
             index,
             estimated,
+            after_copies: std::mem::take(&mut self.after_copies),
             at: Instant::now(),
         });
         Ok(())
+    }
+
+    /// Weights have been copied: `done` bytes of `total`.
+    pub(super) fn copied(&mut self, done: u64, total: u64) -> Result<()> {
+        self.after_copies = true;
+        self.control.loading(done, total);
+        self.stop_if_asked()
     }
 
     /// Waits for all.
@@ -108,7 +120,9 @@ impl<'a> Flight<'a> {
         let time = now - oldest.at.max(self.ended);
         self.ended = now;
         self.times.push(time);
-        self.pace.learn(oldest.estimated, time.as_secs_f64());
+        if !oldest.after_copies {
+            self.pace.learn(oldest.estimated, time.as_secs_f64());
+        }
         self.done += oldest.estimated;
         if self.total > 0.0 {
             self.control.progress((self.done / self.total).min(1.0));

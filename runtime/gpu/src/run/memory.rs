@@ -1,15 +1,16 @@
-//! Memory that the programs of an executor share: arenas (one program runs at a time) and states.
+//! Memory that the programs of an executor share: arenas and the ring (one program runs at a time), states.
 
 use std::collections::BTreeMap;
 
 use kinora_graph::{Error, Result};
 
-use crate::device::Device;
+use super::program::Program;
+use crate::device::{Allocation, Device};
 use crate::plan::{Plan, StateUse};
 
 /// A state between runs.
 pub(super) struct State {
-    pub(super) buffer: wgpu::Buffer,
+    pub(super) buffer: Allocation,
     /// `None` until a program has set it.
     shape: Option<Vec<usize>>,
 }
@@ -17,7 +18,8 @@ pub(super) struct State {
 /// Buffers that outlive runs.
 #[derive(Default)]
 pub(super) struct Memory {
-    arenas: Vec<wgpu::Buffer>,
+    arenas: Vec<Allocation>,
+    ring: Vec<Allocation>,
     states: BTreeMap<String, State>,
 }
 
@@ -26,16 +28,44 @@ const USAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
     .union(wgpu::BufferUsages::COPY_SRC);
 
 impl Memory {
-    /// Makes room for `plan`. `true` where buffers were replaced, so that all bind groups are stale.
-    pub(super) fn ensure(&mut self, device: &Device, plan: &Plan) -> Result<bool> {
-        let mut changed = false;
-        for (index, size) in plan.arenas.iter().enumerate() {
-            if self.arenas.get(index).is_some_and(|arena| arena.size() >= *size) {
-                continue;
-            }
-            changed |= self.drop_from(index);
-            self.arenas.push(device.buffer("intermediate values", *size, USAGE)?);
-        }
+    /// Bytes that these buffers take.
+    pub(super) fn bytes(&self) -> u64 {
+        let states = self.states.values().map(|state| state.buffer.size());
+        let shared = self.arenas.iter().chain(&self.ring).map(|buffer| buffer.size());
+        states.chain(shared).sum()
+    }
+
+    /// Those of the ring.
+    pub(super) fn ring_bytes(&self) -> u64 {
+        self.ring.iter().map(|buffer| buffer.size()).sum()
+    }
+
+    /// Bytes that they take once there is room for `plan`, the ring left as it is.
+    pub(super) fn bytes_with(&self, plan: &Plan) -> u64 {
+        let grown = |held: u64, size: u64| size.saturating_sub(held);
+        let arenas = plan.arenas.iter().enumerate().map(|(index, size)| {
+            let held = self.arenas.get(index).map_or(0, |arena| arena.size());
+            grown(held, *size)
+        });
+        let states = plan.states.iter().map(|state| {
+            let held = self.states.get(&state.name).map_or(0, |held| held.buffer.size());
+            grown(held, state_bytes(state))
+        });
+        self.bytes() + arenas.chain(states).sum::<u64>()
+    }
+
+    /// Makes room for `program`. `true` where buffers were replaced, so that all bind groups are stale.
+    pub(super) fn ensure(&mut self, device: &Device, program: &Program) -> Result<bool> {
+        let plan = &program.plan;
+        let mut changed = grow(device, &mut self.arenas, &plan.arenas, "intermediate values", USAGE)?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        changed |= grow(
+            device,
+            &mut self.ring,
+            &program.residency.ring,
+            "weights in passing",
+            usage,
+        )?;
         for state in &plan.states {
             changed |= self.ensure_state(device, state)?;
         }
@@ -43,8 +73,7 @@ impl Memory {
     }
 
     fn ensure_state(&mut self, device: &Device, state: &StateUse) -> Result<bool> {
-        // Kernels' bindings take 16 bytes at least.
-        let size = state.bytes.max(16).next_multiple_of(16);
+        let size = state_bytes(state);
         let what = || format!("state `{}`", state.name);
         match self.states.get_mut(&state.name) {
             Some(held) if held.buffer.size() >= size => Ok(false),
@@ -66,28 +95,16 @@ impl Memory {
         }
     }
 
-    /// Drops arenas that are larger than any of `plans` needs; they come back smaller. `true` as for
+    /// Drops buffers that are larger than any of `programs` needs; they come back smaller. `true` as for
     /// [`Self::ensure`].
-    pub(super) fn trim<'a>(&mut self, plans: impl Iterator<Item = &'a Plan>) -> bool {
-        let mut needed = vec![0; self.arenas.len()];
-        for plan in plans {
-            for (needed, size) in needed.iter_mut().zip(&plan.arenas) {
-                *needed = (*size).max(*needed);
-            }
-        }
-        let excess = self
-            .arenas
-            .iter()
-            .zip(&needed)
-            .position(|(arena, size)| arena.size() > *size);
-        excess.is_some_and(|index| self.drop_from(index))
+    pub(super) fn trim<'a>(&mut self, programs: impl Iterator<Item = &'a Program> + Clone) -> bool {
+        let arenas = shrink(&mut self.arenas, programs.clone().map(|p| p.plan.arenas.as_slice()));
+        let ring = shrink(&mut self.ring, programs.map(|p| p.residency.ring.as_slice()));
+        arenas || ring
     }
 
-    fn drop_from(&mut self, index: usize) -> bool {
-        let dropped = index < self.arenas.len();
-        // The bind groups of other programs would keep the memory alive.
-        self.arenas.drain(index..).for_each(|arena| arena.destroy());
-        dropped
+    pub(super) fn ring(&self, index: usize) -> &wgpu::Buffer {
+        &self.ring[index]
     }
 
     pub(super) fn arena(&self, index: usize) -> &wgpu::Buffer {
@@ -128,4 +145,47 @@ impl Memory {
     pub(super) fn clear_states(&mut self) {
         self.states.clear();
     }
+}
+
+/// Kernels' bindings take 16 bytes at least.
+fn state_bytes(state: &StateUse) -> u64 {
+    state.bytes.max(16).next_multiple_of(16)
+}
+
+/// Makes `buffers` at least as large as `sizes`; `true` where one was replaced.
+fn grow(
+    device: &Device,
+    buffers: &mut Vec<Allocation>,
+    sizes: &[u64],
+    what: &str,
+    usage: wgpu::BufferUsages,
+) -> Result<bool> {
+    let mut changed = false;
+    for (index, size) in sizes.iter().enumerate() {
+        if buffers.get(index).is_some_and(|buffer| buffer.size() >= *size) {
+            continue;
+        }
+        changed |= index < buffers.len();
+        buffers.truncate(index);
+        buffers.push(device.buffer(what, *size, usage)?);
+    }
+    Ok(changed)
+}
+
+/// Drops `buffers` from the first on that is larger than all of `needs`; `true` where there was one.
+fn shrink<'a>(buffers: &mut Vec<Allocation>, needs: impl Iterator<Item = &'a [u64]>) -> bool {
+    let mut needed = vec![0; buffers.len()];
+    for sizes in needs {
+        for (needed, size) in needed.iter_mut().zip(sizes) {
+            *needed = (*size).max(*needed);
+        }
+    }
+    let excess = buffers
+        .iter()
+        .zip(&needed)
+        .position(|(buffer, size)| buffer.size() > (*size).max(16));
+    if let Some(index) = excess {
+        buffers.truncate(index);
+    }
+    excess.is_some()
 }

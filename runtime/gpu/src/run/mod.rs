@@ -4,6 +4,7 @@ mod flight;
 mod memory;
 mod profile;
 mod program;
+mod supply;
 mod weights;
 
 use std::collections::BTreeMap;
@@ -14,13 +15,14 @@ use kinora_graph::{
 };
 use kinora_quant::Weights;
 
-use crate::device::Device;
-use crate::plan::{Capabilities, Options, Plan, Port};
+use crate::device::{Device, Staged};
+use crate::plan::{Capabilities, Options, Plan, Port, Residency};
 use flight::{Flight, Pace};
 use memory::Memory;
 use profile::Profile;
 use program::Program;
-use weights::Store;
+use supply::Supply;
+use weights::{Piece, Store};
 
 /// Runs graphs on a graphics device.
 ///
@@ -71,6 +73,21 @@ impl GpuExecutor {
         self.programs.get(&program).map(|p| &p.plan)
     }
 
+    /// Places for the weights of a plan in the memory that is left when `taken` bytes are.
+    fn residency(&self, plan: &Plan, taken: u64, held: impl Fn(usize) -> bool) -> Result<Residency> {
+        let taken = taken + plan.constant_bytes();
+        let available = match self.options.memory {
+            None => None,
+            Some(memory) => Some(memory.checked_sub(taken).ok_or_else(|| Error::OutOfMemory {
+                what: "what is computed between the layers of the model".into(),
+                needed: taken,
+                available: memory,
+                remedy: "raise `--vram`, or render a smaller picture or fewer frames".into(),
+            })?),
+        };
+        Residency::choose(plan, available, self.capabilities.max_buffer, held)
+    }
+
     fn ensure_memory(&mut self, program: ProgramId) -> Result<()> {
         let Self {
             device,
@@ -78,9 +95,9 @@ impl GpuExecutor {
             programs,
             ..
         } = self;
-        let plan = &known(programs, program)?.plan;
+        let program = known(programs, program)?;
         // Where making room fails half-way, buffers have changed too.
-        let changed = memory.ensure(device, plan);
+        let changed = memory.ensure(device, program);
         if !matches!(changed, Ok(false)) {
             programs.values_mut().for_each(Program::invalidate);
         }
@@ -107,7 +124,10 @@ impl Executor for GpuExecutor {
 
     fn compile(&mut self, graph: Graph, weights: &Arc<dyn Weights>) -> Result<ProgramId> {
         let plan = Plan::new(&graph, &self.capabilities, &self.options)?;
-        let program = Program::new(&self.device, &mut self.store, plan, &graph, weights);
+        let others = self.device.ledger().held() - self.memory.bytes();
+        let taken = others + self.memory.bytes_with(&plan) - self.memory.ring_bytes();
+        let residency = self.residency(&plan, taken, |w| self.store.has(weights, &plan.weights[w]))?;
+        let program = Program::new(&self.device, &mut self.store, plan, residency, &graph, weights);
         // What a failed attempt has uploaded is not kept.
         self.store.sweep();
         let id = ProgramId(self.next);
@@ -120,8 +140,15 @@ impl Executor for GpuExecutor {
         Ok(id)
     }
 
+    fn forecast(&self, graph: &Graph) -> Result<Requirements> {
+        let plan = Plan::new(graph, &self.capabilities, &self.options)?;
+        let residency = self.residency(&plan, Memory::default().bytes_with(&plan), |_| false)?;
+        Ok(plan.requirements(&residency))
+    }
+
     fn requirements(&self, program: ProgramId) -> Requirements {
-        self.plan(program).map(Plan::requirements).unwrap_or_default()
+        let program = self.programs.get(&program);
+        program.map(|p| p.plan.requirements(&p.residency)).unwrap_or_default()
     }
 
     fn run(
@@ -147,14 +174,18 @@ impl Executor for GpuExecutor {
         }
         let mut profile = self.profiling.then(Profile::default);
         let mut flight = Flight::new(&device, control, &mut self.pace, held.plan.seconds());
-        replay(
-            &device,
-            held,
-            &self.memory,
-            self.options.slice,
-            &mut flight,
-            &mut profile,
-        )?;
+        let (held, memory, slice) = (&*held, &self.memory, self.options.slice);
+        let pieces = held.pieces()?;
+        if pieces.is_empty() {
+            let mut supply = Supply::new(None, &[]);
+            replay(&device, held, memory, slice, &mut supply, &mut flight, &mut profile)?;
+        } else {
+            let fill = |piece: &Piece, staged: &mut Staged| weights::fill(&held.plan, &*held.source, piece, staged);
+            device.feed(&pieces, fill, |feed| {
+                let mut supply = Supply::new(Some(feed), &pieces);
+                replay(&device, held, memory, slice, &mut supply, &mut flight, &mut profile)
+            })?;
+        }
         let times = std::mem::take(&mut flight.times);
         if let Some(profile) = profile {
             self.profile.extend(profile.finish(&device, &held.plan, &times)?);
@@ -168,7 +199,7 @@ impl Executor for GpuExecutor {
     fn release(&mut self, program: ProgramId) {
         self.programs.remove(&program);
         self.store.sweep();
-        if self.memory.trim(self.programs.values().map(|p| &p.plan)) {
+        if self.memory.trim(self.programs.values()) {
             self.programs.values_mut().for_each(Program::invalidate);
         }
     }
@@ -187,21 +218,24 @@ impl Executor for GpuExecutor {
     }
 }
 
-/// Submits all dispatches in slices, then copies outputs and states.
+/// Submits all dispatches in slices, each after the weights that it needs, then copies outputs and states.
 fn replay(
     device: &Device,
     program: &Program,
     memory: &Memory,
     slice: f64,
+    supply: &mut Supply<'_>,
     flight: &mut Flight<'_>,
     profile: &mut Option<Profile>,
 ) -> Result<()> {
     let dispatches = &program.plan.dispatches;
     let mut start = 0;
     while start < dispatches.len() {
+        supply.before(start, program, memory, flight)?;
+        let horizon = supply.horizon(start);
         let (mut end, mut estimated) = (start, 0.0);
         let most = if profile.is_some() { profile::MOST } else { usize::MAX };
-        while end < dispatches.len() && end - start < most {
+        while end < dispatches.len().min(horizon) && end - start < most {
             let next = dispatches[end].seconds;
             if end > start && flight.pace().correct(estimated + next) > slice {
                 break;

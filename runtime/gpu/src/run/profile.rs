@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kinora_graph::{OpTime, Result};
 
-use crate::device::Device;
+use crate::device::{Allocation, Device};
 use crate::plan::Plan;
 
 /// Most dispatches that one set of queries can time.
@@ -15,8 +15,8 @@ pub(super) const MOST: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 struct Stamps {
     dispatches: Range<usize>,
     queries: wgpu::QuerySet,
-    resolved: wgpu::Buffer,
-    readable: wgpu::Buffer,
+    resolved: Allocation,
+    readable: Allocation,
 }
 
 /// Collects the times of a run.

@@ -8,19 +8,22 @@ use kinora_quant::Weights;
 use kinora_shaders::kernel::BindingKind;
 
 use super::memory::Memory;
-use super::weights::{Held, Store, upload_fixed};
-use crate::device::{Device, Pipeline};
-use crate::plan::{Buffer, Plan, Region};
+use super::weights::{Held, Piece, Store, pieces, upload_fixed};
+use crate::device::{Allocation, Device, Pipeline};
+use crate::plan::{Buffer, Place, Plan, Region, Residency};
 
 /// A compiled graph.
 pub(super) struct Program {
     pub(super) plan: Plan,
+    pub(super) residency: Residency,
+    pub(super) source: Arc<dyn Weights>,
     pipelines: Vec<Arc<Pipeline>>,
-    uniforms: wgpu::Buffer,
-    fixed: wgpu::Buffer,
-    weights: Vec<Arc<Held>>,
+    uniforms: Allocation,
+    fixed: Allocation,
+    // `None` for those that pass through the ring.
+    weights: Vec<Option<Arc<Held>>>,
     /// For the outputs, one after the other.
-    pub(super) readback: wgpu::Buffer,
+    pub(super) readback: Allocation,
     // None while buffers that programs share have been replaced.
     groups: Option<Groups>,
 }
@@ -36,6 +39,7 @@ impl Program {
         device: &Device,
         store: &mut Store,
         plan: Plan,
+        residency: Residency,
         graph: &Graph,
         weights: &Arc<dyn Weights>,
     ) -> Result<Self> {
@@ -48,7 +52,11 @@ impl Program {
         let held = plan
             .weights
             .iter()
-            .map(|weight| store.get(device, weights, weight))
+            .zip(&residency.places)
+            .map(|(weight, place)| match place {
+                Place::Resident => store.get(device, weights, weight).map(Some),
+                Place::Ring { .. } => Ok(None),
+            })
             .collect::<Result<_>>()?;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = device.buffer("parameters of kernels", plan.uniforms.len() as u64, usage)?;
@@ -64,6 +72,8 @@ impl Program {
             fixed,
             weights: held,
             groups: None,
+            source: weights.clone(),
+            residency,
             plan,
         })
     }
@@ -73,14 +83,54 @@ impl Program {
         self.groups = None;
     }
 
-    /// The buffer of a region.
-    pub(super) fn buffer<'a>(&'a self, memory: &'a Memory, buffer: Buffer) -> &'a wgpu::Buffer {
+    /// The buffer of a region, and where in it the region's first byte counts from.
+    fn place<'a>(&'a self, memory: &'a Memory, buffer: Buffer) -> (&'a wgpu::Buffer, u64) {
         match buffer {
-            Buffer::Arena(index) => memory.arena(index),
-            Buffer::Fixed => &self.fixed,
-            Buffer::State(index) => &memory.state(&self.plan.states[index].name).buffer,
-            Buffer::Weight(index) => &self.weights[index].buffer,
+            Buffer::Arena(index) => (memory.arena(index), 0),
+            Buffer::Fixed => (&self.fixed, 0),
+            Buffer::State(index) => (&memory.state(&self.plan.states[index].name).buffer, 0),
+            Buffer::Weight(index) => match (&self.weights[index], self.residency.places[index]) {
+                (Some(held), _) => (&held.buffer, 0),
+                (None, Place::Ring { buffer, offset }) => (memory.ring(buffer), offset),
+                (None, Place::Resident) => unreachable!("resident weights are held"),
+            },
         }
+    }
+
+    /// The buffer of a region that is no weight.
+    pub(super) fn buffer<'a>(&'a self, memory: &'a Memory, buffer: Buffer) -> &'a wgpu::Buffer {
+        self.place(memory, buffer).0
+    }
+
+    /// Where a piece goes.
+    pub(super) fn target<'a>(&'a self, memory: &'a Memory, piece: &Piece) -> (&'a wgpu::Buffer, u64) {
+        let (buffer, base) = self.place(memory, Buffer::Weight(piece.weight));
+        (buffer, base + piece.offset)
+    }
+
+    /// Notes that all pieces of a weight have been copied.
+    pub(super) fn loaded(&self, weight: usize) {
+        if let Some(held) = &self.weights[weight] {
+            held.set_loaded();
+        }
+    }
+
+    /// What the next run uploads, in the order of use: weights that have never been, and those that pass through the
+    /// ring.
+    pub(super) fn pieces(&self) -> Result<Vec<Piece>> {
+        let uses = self.plan.weight_uses();
+        let unloaded = self.weights.iter().enumerate().filter_map(|(index, held)| {
+            let missing = held.as_ref().is_some_and(|held| !held.is_loaded());
+            missing.then_some((index, 0..uses[index].start))
+        });
+        let streamed = self.residency.uploads.iter().map(|u| (u.weight, u.window.clone()));
+        let mut order: Vec<_> = unloaded.chain(streamed).collect();
+        order.sort_by_key(|(weight, window)| (window.end, *weight));
+        let mut out = Vec::new();
+        for (weight, window) in order {
+            out.extend(pieces(&self.plan, weight, &window)?);
+        }
+        Ok(out)
     }
 
     /// Makes the bind groups, where they are not there.
@@ -133,7 +183,10 @@ impl Program {
         for (index, region) in regions.iter().enumerate() {
             entries.push(wgpu::BindGroupEntry {
                 binding: index as u32 + 1,
-                resource: part(self.buffer(memory, region.buffer), region.offset, region.size),
+                resource: {
+                    let (buffer, base) = self.place(memory, region.buffer);
+                    part(buffer, base + region.offset, region.size)
+                },
             });
         }
         device.raw().create_bind_group(&wgpu::BindGroupDescriptor {

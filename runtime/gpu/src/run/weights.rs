@@ -2,22 +2,36 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use kinora_graph::{Graph, MatrixLayout, Op, Result};
-use kinora_quant::{DType, Weights};
+use kinora_graph::{Error, Graph, MatrixLayout, Op, Result};
+use kinora_quant::Weights;
 
-use crate::device::Device;
+use crate::device::{Allocation, Device, STAGE, Staged};
 use crate::plan::{Fixed, Plan, Source, Weight};
 
-/// Bytes that are prepared in host memory at a time.
-const BLOCK: usize = 32 << 20;
+/// Bytes of a record that are read at a time: they stay in the processor's cache until they are copied on.
+const RUN: usize = 256 << 10;
 
-/// A weight on the device.
+/// A weight that stays on the device.
 pub(super) struct Held {
-    pub(super) buffer: wgpu::Buffer,
+    pub(super) buffer: Allocation,
+    loaded: AtomicBool,
     // Keeps the address by which the weight is found from being used again.
     _weights: Arc<dyn Weights>,
+}
+
+impl Held {
+    /// Whether its bytes are there, or on their way before any later work.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_loaded(&self) {
+        self.loaded.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What is on the device now: by address of the weights object and place in it.
@@ -26,19 +40,28 @@ pub(super) struct Store {
     held: HashMap<(usize, Weight), Weak<Held>>,
 }
 
+fn key(weights: &Arc<dyn Weights>, weight: &Weight) -> (usize, Weight) {
+    (Arc::as_ptr(weights).cast::<()>() as usize, weight.clone())
+}
+
 impl Store {
-    /// The weight, uploaded where no program has it yet.
+    /// Whether a program holds the weight.
+    pub(super) fn has(&self, weights: &Arc<dyn Weights>, weight: &Weight) -> bool {
+        let held = self.held.get(&key(weights, weight));
+        held.is_some_and(|held| held.strong_count() > 0)
+    }
+
+    /// The weight's buffer, with nothing in it yet where no program had it.
     pub(super) fn get(&mut self, device: &Device, weights: &Arc<dyn Weights>, weight: &Weight) -> Result<Arc<Held>> {
-        let key = (Arc::as_ptr(weights).cast::<()>() as usize, weight.clone());
+        let key = key(weights, weight);
         if let Some(held) = self.held.get(&key).and_then(Weak::upgrade) {
             return Ok(held);
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let what = format!("weight `{}`", weight.name);
-        let buffer = device.buffer(&what, weight.bytes(), usage)?;
-        upload(device, weights.as_ref(), weight, &buffer)?;
         let held = Arc::new(Held {
-            buffer,
+            buffer: device.buffer(&what, weight.bytes(), usage)?,
+            loaded: AtomicBool::new(false),
             _weights: weights.clone(),
         });
         self.held.insert(key, Arc::downgrade(&held));
@@ -51,58 +74,113 @@ impl Store {
     }
 }
 
-fn upload(device: &Device, weights: &dyn Weights, weight: &Weight, buffer: &wgpu::Buffer) -> Result<()> {
+/// Rows of a weight that are staged and copied together.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    /// Index into [`Plan::weights`].
+    pub(super) weight: usize,
+    /// Rows of the tensor.
+    rows: Range<usize>,
+    /// First byte within the weight.
+    pub(super) offset: u64,
+    /// Bytes.
+    pub(super) size: u64,
+    /// When it can be copied: see [`crate::plan::Upload`].
+    pub(super) window: Range<usize>,
+    /// The weight is complete with it.
+    pub(super) last: bool,
+}
+
+/// The pieces of a weight, in order.
+pub(super) fn pieces(plan: &Plan, index: usize, window: &Range<usize>) -> Result<Vec<Piece>> {
+    let weight = &plan.weights[index];
+    let row = weight.row_bytes().max(1);
+    // Four rows are a multiple of four bytes.
+    let step = (STAGE as usize / row) / 4 * 4;
+    if step == 0 {
+        return Err(Error::OutOfMemory {
+            what: format!("a row of `{}`", weight.name),
+            needed: row as u64,
+            available: STAGE / 4,
+            remedy: "no known model has such rows; the file may be damaged".into(),
+        });
+    }
+    let rows = weight.rows.clone();
+    Ok(rows
+        .clone()
+        .step_by(step)
+        .map(|start| {
+            let end = (start + step).min(rows.end);
+            Piece {
+                weight: index,
+                rows: start..end,
+                offset: ((start - rows.start) * row) as u64,
+                size: ((end - start) * row) as u64,
+                window: window.clone(),
+                last: end == rows.end,
+            }
+        })
+        .collect())
+}
+
+/// Writes a piece as the kernels want it.
+pub(super) fn fill(plan: &Plan, weights: &dyn Weights, piece: &Piece, staged: &mut Staged) -> Result<()> {
+    let weight = &plan.weights[piece.weight];
     let info = weights
         .info(&weight.name)
         .ok_or_else(|| weights.missing(&weight.name))?;
+    let as_stored = info.dtype == weight.dtype && !reordered(weight);
     // A file may have unit dimensions in front; then rows cannot be asked for.
     let by_rows = info.shape.first().is_some_and(|n| n * weight.k == info.elements());
-    let whole = match by_rows {
-        true => None,
-        false => Some(weights.tensor(&weight.name)?),
-    };
-    // An even number of rows is a multiple of four bytes.
-    let step = (BLOCK / weight.row_bytes().max(1)).max(1).next_multiple_of(2);
-    for start in weight.rows.clone().step_by(step) {
-        let range = start..(start + step).min(weight.rows.end);
-        let part;
-        let data: &[u8] = match &whole {
-            None => {
-                part = weights.rows(&weight.name, range.clone())?;
-                &part.data
-            }
-            Some(whole) => {
-                let row = info.dtype.row_bytes(weight.k).unwrap_or(0);
-                let bytes = range.start * row..range.end * row;
-                whole.data.get(bytes).ok_or(kinora_quant::Error::Length {
-                    dtype: info.dtype,
-                    shape: info.shape.clone(),
-                    got: whole.data.len(),
-                })?
-            }
-        };
-        let mut bytes = prepared(data, info.dtype, weight);
-        if !bytes.len().is_multiple_of(4) {
-            bytes.to_mut().extend([0, 0]);
+    if as_stored && by_rows && info.dtype.format().tail.is_some() {
+        // Records are put together from several tensors.
+        let step = (RUN / weight.row_bytes()).max(1);
+        let mut run = vec![0; step * weight.row_bytes()];
+        for start in piece.rows.clone().step_by(step) {
+            let rows = start..(start + step).min(piece.rows.end);
+            let run = &mut run[..rows.len() * weight.row_bytes()];
+            weights.read_rows(&weight.name, rows, run)?;
+            staged.write(run);
         }
-        let offset = (start - weight.rows.start) * weight.row_bytes();
-        device.upload(buffer, offset as u64, &bytes)?;
+        return Ok(());
+    }
+    let data = if by_rows {
+        weights.rows(&weight.name, piece.rows.clone())?.data
+    } else {
+        let row = info.dtype.row_bytes(weight.k).unwrap_or(0);
+        let bytes = piece.rows.start * row..piece.rows.end * row;
+        match weights.tensor(&weight.name)?.data {
+            Cow::Borrowed(all) if bytes.end <= all.len() => Cow::Borrowed(&all[bytes]),
+            Cow::Owned(all) if bytes.end <= all.len() => Cow::Owned(all[bytes].to_vec()),
+            all => {
+                return Err(kinora_quant::Error::Length {
+                    dtype: info.dtype,
+                    got: all.len(),
+                    shape: info.shape,
+                }
+                .into());
+            }
+        }
+    };
+    if info.dtype == weight.dtype {
+        staged.write(&ordered(&data, weight));
+    } else {
+        let mut values = vec![0f32; piece.rows.len() * weight.k];
+        info.dtype.decode(weight.k, &data, &mut values);
+        staged.write(&ordered(bytemuck::cast_slice(&values), weight));
     }
     Ok(())
 }
 
-/// The bytes of some rows as the kernels want them.
-fn prepared<'a>(data: &'a [u8], from: DType, weight: &Weight) -> Cow<'a, [u8]> {
-    let data = if from == weight.dtype {
-        Cow::Borrowed(data)
-    } else {
-        let rows = data.len() / from.row_bytes(weight.k).unwrap_or(1).max(1);
-        let mut values = vec![0f32; rows * weight.k];
-        from.decode(weight.k, data, &mut values);
-        Cow::Owned(bytemuck::cast_slice(&values).to_vec())
-    };
+fn reordered(weight: &Weight) -> bool {
+    matches!(weight.layout, MatrixLayout::ChannelsLast { channels, taps } if channels > 1 && taps > 1)
+}
+
+/// Rows in the order of the kernels.
+fn ordered<'a>(data: &'a [u8], weight: &Weight) -> Cow<'a, [u8]> {
     match weight.layout {
-        MatrixLayout::ChannelsLast { channels, taps } if channels > 1 && taps > 1 => {
+        MatrixLayout::ChannelsLast { channels, taps } if reordered(weight) => {
+            // Plain types only: builders refuse convolutions in others.
             let size = weight.row_bytes() / weight.k;
             let mut out = vec![0; data.len()];
             let rows = data.chunks(weight.k * size).zip(out.chunks_mut(weight.k * size));
@@ -116,12 +194,12 @@ fn prepared<'a>(data: &'a [u8], from: DType, weight: &Weight) -> Cow<'a, [u8]> {
             }
             Cow::Owned(out)
         }
-        MatrixLayout::ChannelsLast { .. } | MatrixLayout::RowMajor => data,
+        MatrixLayout::ChannelsLast { .. } | MatrixLayout::RowMajor => Cow::Borrowed(data),
     }
 }
 
 /// The contents of the buffer of parameters and constants, uploaded.
-pub(super) fn upload_fixed(device: &Device, plan: &Plan, graph: &Graph, weights: &dyn Weights) -> Result<wgpu::Buffer> {
+pub(super) fn upload_fixed(device: &Device, plan: &Plan, graph: &Graph, weights: &dyn Weights) -> Result<Allocation> {
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
     let buffer = device.buffer("parameters and constants", plan.fixed_bytes, usage)?;
     for fixed in &plan.fixed {

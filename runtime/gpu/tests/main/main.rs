@@ -1,6 +1,7 @@
 //! Plans and runs on whatever adapter there is. Without one, the tests that need one say so and pass, unless
 //! `KINORA_REQUIRE_GPU=1`.
 
+mod budgets;
 mod graphs;
 mod kernels;
 mod large;

@@ -138,11 +138,6 @@ impl<'w> Builder<'w> {
         self.graph.taps.insert(name.to_owned(), value);
     }
 
-    /// Lets streaming split the graph after `value`.
-    pub fn cut(&mut self, value: Value) {
-        self.graph.cuts.push(value);
-    }
-
     // ---- helpers
 
     fn leaf(&mut self, op: Op, shape: &[usize], element_type: ElementType, label: &str) -> Value {

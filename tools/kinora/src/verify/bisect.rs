@@ -206,6 +206,10 @@ impl Executor for BisectExecutor<'_> {
         Ok(program)
     }
 
+    fn forecast(&self, graph: &Graph) -> Result<Requirements> {
+        self.cpu.forecast(graph)
+    }
+
     fn requirements(&self, program: ProgramId) -> Requirements {
         self.cpu.requirements(program)
     }
@@ -289,6 +293,10 @@ mod tests {
             let program = self.inner.compile(graph, weights)?;
             self.faulty.extend(here.then_some(program));
             Ok(program)
+        }
+
+        fn forecast(&self, graph: &Graph) -> Result<Requirements> {
+            self.inner.forecast(graph)
         }
 
         fn requirements(&self, program: ProgramId) -> Requirements {

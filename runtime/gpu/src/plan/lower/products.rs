@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use kinora_graph::{Conv3d, Epilogue, Linear, Matrix, Result, Value};
+use kinora_graph::{Conv3d, Epilogue, Linear, Matrix, MatrixLayout, Result, Value};
 use kinora_shaders::linear::Tile;
 use kinora_shaders::{WeightType, conv3d, flags, linear};
 
@@ -18,6 +18,11 @@ const TILE_COLUMNS: usize = 64;
 
 /// The type in which a weight lies on the device.
 pub(super) fn stored(matrix: &Matrix) -> WeightType {
+    // Blocks do not survive the reordering of a convolution's taps.
+    let reordered = matches!(matrix.layout, MatrixLayout::ChannelsLast { channels, taps } if channels > 1 && taps > 1);
+    if reordered && matrix.dtype.format().block > 1 {
+        return WeightType::F32;
+    }
     WeightType::from_dtype(matrix.dtype).unwrap_or(WeightType::F32)
 }
 
