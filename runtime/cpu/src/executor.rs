@@ -11,6 +11,7 @@ use kinora_graph::{
 use kinora_quant::Weights;
 
 use crate::frame::{Data, Frame, Slab};
+use crate::matmul::{Mat, Old, Target, Threads, multiply};
 use crate::ops::{self, Machine};
 use crate::program::Program;
 
@@ -42,6 +43,10 @@ pub struct CpuExecutor {
     states: BTreeMap<String, State>,
     profiling: bool,
     profile: Vec<OpTime>,
+    /// Operations per second.
+    rate: Option<f64>,
+    /// Bytes that a program's values may take.
+    memory: Option<u64>,
 }
 
 /// What a program left for the next.
@@ -61,6 +66,30 @@ impl CpuExecutor {
             states: BTreeMap::new(),
             profiling: false,
             profile: Vec::new(),
+            rate: None,
+            memory: None,
+        }
+    }
+
+    /// An executor that refuses programs whose values take more than `memory` bytes. Weights are not counted: they are
+    /// read from the file piece by piece.
+    pub fn within(precision: Precision, memory: u64) -> Self {
+        Self {
+            memory: Some(memory),
+            ..Self::new(precision)
+        }
+    }
+
+    fn check_memory(&self, needs: &Requirements) -> Result<()> {
+        let needed = needs.activations + needs.states;
+        match self.memory {
+            Some(memory) if needed > memory => Err(Error::OutOfMemory {
+                what: "what is computed between the layers of the model".into(),
+                needed,
+                available: memory,
+                remedy: "raise `--ram`, close other programs, or render a smaller picture or fewer frames".into(),
+            }),
+            _ => Ok(()),
         }
     }
 }
@@ -83,6 +112,7 @@ impl Executor for CpuExecutor {
             sharing.filter_map(|p| p.parameters.get(name)).next().cloned()
         };
         let program = Program::new(graph, weights, known)?;
+        self.check_memory(&program.requirements)?;
         tracing::debug!(nodes = program.graph.nodes().len(), requirements = ?program.requirements, "compiled");
         let id = ProgramId(self.next);
         self.next += 1;
@@ -90,8 +120,16 @@ impl Executor for CpuExecutor {
         Ok(id)
     }
 
+    fn measure(&mut self) -> Result<()> {
+        self.rate = Some(measured_rate());
+        Ok(())
+    }
+
     fn forecast(&self, graph: &Graph) -> Result<Requirements> {
-        Ok(graph.footprint())
+        let mut needs = graph.footprint();
+        self.check_memory(&needs)?;
+        needs.seconds = needs.flops as f64 / self.rate.unwrap_or(GUESSED_RATE);
+        Ok(needs)
     }
 
     /// All zero for a program that was released.
@@ -188,6 +226,24 @@ impl Executor for CpuExecutor {
     fn take_profile(&mut self) -> Vec<OpTime> {
         std::mem::take(&mut self.profile)
     }
+}
+
+/// Operations per second of a processor that nobody has measured.
+const GUESSED_RATE: f64 = 2e10;
+
+/// Operations per second of a product of matrices.
+fn measured_rate() -> f64 {
+    const SIZE: usize = 512;
+    let a = vec![0.5; SIZE * SIZE];
+    let mut out = vec![0.0; SIZE * SIZE];
+    let mut best = f64::INFINITY;
+    for _ in 0..4 {
+        let (x, y) = (Mat::new(&a, SIZE, SIZE, SIZE), Mat::new(&a, SIZE, SIZE, SIZE));
+        let start = Instant::now();
+        multiply(Target::new(&mut out, SIZE), Old::Overwritten, x, y, 1.0, Threads::All);
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    2.0 * (SIZE * SIZE * SIZE) as f64 / best
 }
 
 /// A guess at an operation's time, in units that only compare: memory moves some ten bytes while a core adds or

@@ -8,6 +8,6 @@ pub mod device;
 pub mod plan;
 pub mod run;
 
-pub use device::{AdapterDescription, DEVICE_VARIABLE, Device, DeviceClass, adapters};
+pub use device::{AdapterDescription, DEVICE_VARIABLE, Device, DeviceClass, DeviceMemory, Ledger, adapters};
 pub use plan::{Capabilities, Options, Plan, Speed};
 pub use run::GpuExecutor;

@@ -40,7 +40,7 @@ pub struct Requirements {
     pub states: u64,
     /// Multiply-adds times two.
     pub flops: u64,
-    /// Estimated seconds of a run, without uploads; 0 where nobody knows the device.
+    /// Estimated seconds of a run: measured rates after [`Executor::measure`], else a guess.
     pub seconds: f64,
 }
 
@@ -94,6 +94,12 @@ pub trait Executor: Send {
     /// Plans `graph` and uploads its weights. Weights already there (same `weights` object, same
     /// name) are shared.
     fn compile(&mut self, graph: Graph, weights: &Arc<dyn Weights>) -> Result<ProgramId>;
+
+    /// Times a few operations, so that the seconds of forecasts are this machine's. Takes about a second at most.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    fn measure(&mut self) -> Result<()>;
 
     /// What `graph` would take as the only program: planned as [`Self::compile`] does, but nothing is allocated.
     ///

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use kinora::{DeviceChoice, open_executor};
+use kinora::{DeviceChoice, MemoryArgs, open_executor};
 use kinora_graph::Precision;
 use kinora_models::pipeline::{Condition, Denoiser, Event, Listener, Settings, decode, encode_text, initial_noise};
 use kinora_models::sampler::Preset;
@@ -22,7 +22,7 @@ impl Listener for Printer {
 fn main() -> anyhow::Result<()> {
     let device: DeviceChoice = std::env::args().nth(1).unwrap_or_default().parse()?;
     let mut printer = Printer(Instant::now());
-    let mut executor = open_executor(&device, Precision::F32)?;
+    let mut executor = open_executor(&device, Precision::F32, &MemoryArgs::default())?;
     println!("{}", executor.describe());
     let model = kinora_tests::small_5b::model(2)?;
     let mut settings = Settings::new(&model, Preset::Official, "a lighthouse in a storm", 7);

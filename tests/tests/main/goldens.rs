@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kinora::verify::run_case;
-use kinora::{DeviceChoice, open_executor};
+use kinora::{DeviceChoice, MemoryArgs, open_executor};
 use kinora_graph::{NoControl, Precision};
 
 fn cases() -> Vec<PathBuf> {
@@ -19,7 +19,7 @@ fn cases() -> Vec<PathBuf> {
 }
 
 fn all_pass(device: &DeviceChoice, precision: Precision) {
-    let mut executor = match open_executor(device, precision) {
+    let mut executor = match open_executor(device, precision, &MemoryArgs::default()) {
         Ok(executor) => executor,
         Err(error) if std::env::var_os("KINORA_REQUIRE_GPU").is_none() => {
             println!("skipped, no adapter: {error}");

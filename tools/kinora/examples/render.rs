@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use kinora::{DeviceChoice, open_executor};
+use kinora::{DeviceChoice, MemoryArgs, open_executor};
 use kinora_graph::Precision;
 use kinora_media::{Frame, Options, Rational};
 use kinora_models::pipeline::{Condition, Denoiser, Settings, Silent, decode, encode_text, initial_noise};
@@ -27,7 +27,7 @@ fn main() -> anyhow::Result<()> {
     );
     settings.steps = 8;
     settings.check(&model)?;
-    let mut executor = open_executor(&DeviceChoice::Default, Precision::F32)?;
+    let mut executor = open_executor(&DeviceChoice::Default, Precision::F32, &MemoryArgs::default())?;
 
     let prompts = [settings.prompt.as_str(), settings.negative_prompt.as_str()];
     let text = encode_text(&model, &mut *executor, settings.preset, &prompts, &mut Silent)?;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use kinora_graph::Precision;
 
 use crate::executor::DeviceChoice;
+use crate::memory::MemoryArgs;
 use crate::{commands, interrupt};
 
 /// Renders AI video on any GPU.
@@ -51,6 +52,10 @@ pub struct Global {
     /// Arithmetic of matrix products, attention and convolutions; everything else is f32, sums always
     #[arg(long, global = true, value_enum, default_value_t)]
     pub precision: PrecisionArg,
+
+    /// Budgets of memory.
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 
     /// Print results as JSON for other programs
     #[arg(long, global = true)]

@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use kinora_cpu::CpuExecutor;
 use kinora_graph::{Executor, Precision, Result};
-use kinora_runtime::{Device, GpuExecutor};
+use kinora_runtime::{Device, GpuExecutor, Options};
+
+use crate::memory::MemoryArgs;
 
 /// Where graphs run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,18 +45,25 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// Opens the device and makes an executor for it.
+/// Opens the device and makes an executor for it that stays within `memory`.
 ///
 /// # Errors
 /// [`kinora_graph::Error::Device`] where there is no such adapter (it lists what was found and says what to
 /// install) or the driver refuses.
-pub fn open_executor(device: &DeviceChoice, precision: Precision) -> Result<Box<dyn Executor>> {
+pub fn open_executor(device: &DeviceChoice, precision: Precision, memory: &MemoryArgs) -> Result<Box<dyn Executor>> {
     let selector = match device {
-        DeviceChoice::Cpu => return Ok(Box::new(CpuExecutor::new(precision))),
+        DeviceChoice::Cpu => return Ok(Box::new(CpuExecutor::within(precision, memory.ram()))),
         DeviceChoice::Default => None,
         DeviceChoice::Adapter(name) => Some(name.as_str()),
     };
-    Ok(Box::new(GpuExecutor::new(Device::open(selector)?, precision)))
+    let device = Device::open(selector)?;
+    let options = Options {
+        precision,
+        memory: memory.vram.map(|size| size.0).or(device.memory().map(|m| m.budget())),
+        ..Options::default()
+    };
+    let capabilities = device.capabilities();
+    Ok(Box::new(GpuExecutor::with_options(device, capabilities, options)))
 }
 
 #[cfg(test)]
@@ -73,7 +82,7 @@ mod tests {
                 DeviceChoice::Adapter("llvmpipe".into()),
             ]
         );
-        let cpu = open_executor(&DeviceChoice::Cpu, Precision::F16).unwrap();
+        let cpu = open_executor(&DeviceChoice::Cpu, Precision::F16, &MemoryArgs::default()).unwrap();
         assert!(cpu.describe().contains("f16"));
     }
 }

@@ -3,6 +3,7 @@
 //! - [`executor`]: from the name of a device to something that runs graphs
 //! - [`verify`]: the reference implementation's cases, run and judged
 //! - [`inspect`]: what a file is and what would run it
+//! - [`memory`]: budgets of memory
 //! - [`cli`]: the command line itself
 
 pub mod cli;
@@ -10,9 +11,11 @@ mod commands;
 pub mod executor;
 pub mod inspect;
 pub mod interrupt;
+pub mod memory;
 mod profile;
 pub mod render;
 mod units;
 pub mod verify;
 
 pub use executor::{DeviceChoice, open_executor};
+pub use memory::MemoryArgs;

@@ -5,6 +5,19 @@ pub(crate) fn bytes(count: u64) -> String {
     scaled(count, ["B", "kB", "MB", "GB", "TB", "PB"])
 }
 
+/// `17 B`, `4.2 GiB`: binary units, as memory is sold whatever its label says.
+pub(crate) fn memory(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let digits = usize::from(unit > 0 && value < 99.95);
+    format!("{value:.digits$} {}", UNITS[unit])
+}
+
 /// `17`, `4.2 M`: a count of things.
 pub(crate) fn count(count: u64) -> String {
     scaled(count, ["", "thousand", "M", "G", "T", "P"])

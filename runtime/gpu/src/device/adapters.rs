@@ -4,6 +4,7 @@ use std::fmt;
 
 use kinora_graph::{Error, Result};
 
+use super::DeviceMemory;
 use crate::plan::Speed;
 
 /// Environment variable that chooses a device where the command line does not.
@@ -74,6 +75,8 @@ pub struct AdapterDescription {
     pub max_binding: u64,
     /// Whether single operations can be timed by the device.
     pub timestamps: bool,
+    /// Its memory; `None` where the driver does not tell.
+    pub memory: Option<DeviceMemory>,
 }
 
 impl AdapterDescription {
@@ -94,6 +97,7 @@ impl AdapterDescription {
             max_buffer: limits.max_buffer_size,
             max_binding: limits.max_storage_buffer_binding_size,
             timestamps: adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+            memory: DeviceMemory::of(adapter),
         }
     }
 }
@@ -182,6 +186,7 @@ mod tests {
             max_buffer: 1 << 30,
             max_binding: 1 << 27,
             timestamps: true,
+            memory: None,
         }
     }
 

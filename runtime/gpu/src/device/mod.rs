@@ -3,6 +3,7 @@
 mod adapters;
 mod faults;
 mod ledger;
+mod memory;
 mod pipelines;
 mod probe;
 mod transfer;
@@ -14,6 +15,7 @@ use kinora_graph::{Error, Result};
 pub use adapters::{AdapterDescription, DEVICE_VARIABLE, DeviceClass, adapters};
 pub(crate) use faults::Faults;
 pub(crate) use ledger::Allocation;
+pub use memory::DeviceMemory;
 pub use ledger::Ledger;
 pub(crate) use pipelines::Pipeline;
 
@@ -89,6 +91,11 @@ impl Device {
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
             speed: self.description.class.speed(),
         }
+    }
+
+    /// Its memory when it was opened; `None` where the driver does not tell.
+    pub fn memory(&self) -> Option<DeviceMemory> {
+        self.description.memory
     }
 
     /// What is allocated on it.

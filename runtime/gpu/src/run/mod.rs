@@ -1,6 +1,7 @@
 //! The executor: replays plans on a device.
 
 mod flight;
+mod measure;
 mod memory;
 mod profile;
 mod program;
@@ -18,6 +19,7 @@ use kinora_quant::Weights;
 use crate::device::{Device, Staged};
 use crate::plan::{Capabilities, Options, Plan, Port, Residency};
 use flight::{Flight, Pace};
+use measure::Rates;
 use memory::Memory;
 use profile::Profile;
 use program::Program;
@@ -37,6 +39,7 @@ pub struct GpuExecutor {
     store: Store,
     memory: Memory,
     pace: Pace,
+    rates: Option<Rates>,
     profiling: bool,
     profile: Vec<OpTime>,
 }
@@ -63,6 +66,7 @@ impl GpuExecutor {
             store: Store::default(),
             memory: Memory::default(),
             pace: Pace::default(),
+            rates: None,
             profiling: false,
             profile: Vec::new(),
         }
@@ -71,6 +75,15 @@ impl GpuExecutor {
     /// The plan of a program, to be printed; `None` where there is no such program.
     pub fn plan(&self, program: ProgramId) -> Option<&Plan> {
         self.programs.get(&program).map(|p| &p.plan)
+    }
+
+    fn needs(&self, plan: &Plan, residency: &Residency) -> Requirements {
+        let mut needs = plan.requirements(residency);
+        if let Some(rates) = self.rates {
+            let work: f64 = plan.ops.iter().map(|op| rates.speed.seconds(op.cost)).sum();
+            needs.seconds = work + residency.streamed as f64 / rates.upload;
+        }
+        needs
     }
 
     /// Places for the weights of a plan in the memory that is left when `taken` bytes are.
@@ -140,15 +153,20 @@ impl Executor for GpuExecutor {
         Ok(id)
     }
 
+    fn measure(&mut self) -> Result<()> {
+        self.rates = Some(Rates::measure(&self.device, self)?);
+        Ok(())
+    }
+
     fn forecast(&self, graph: &Graph) -> Result<Requirements> {
         let plan = Plan::new(graph, &self.capabilities, &self.options)?;
         let residency = self.residency(&plan, Memory::default().bytes_with(&plan), |_| false)?;
-        Ok(plan.requirements(&residency))
+        Ok(self.needs(&plan, &residency))
     }
 
     fn requirements(&self, program: ProgramId) -> Requirements {
         let program = self.programs.get(&program);
-        program.map(|p| p.plan.requirements(&p.residency)).unwrap_or_default()
+        program.map(|p| self.needs(&p.plan, &p.residency)).unwrap_or_default()
     }
 
     fn run(

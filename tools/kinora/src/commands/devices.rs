@@ -9,7 +9,7 @@ use kinora_runtime::{AdapterDescription, DeviceClass, adapters};
 use serde::Serialize;
 
 use crate::cli::Global;
-use crate::units::bytes;
+use crate::units::{bytes, memory as memory_text};
 
 /// One line of the list. The keys are a promise to other programs.
 #[derive(Serialize)]
@@ -24,6 +24,9 @@ struct Line {
     max_buffer: Option<u64>,
     max_binding: Option<u64>,
     timestamps: bool,
+    /// Bytes of the device's memory, and of it those that are free now; none where the driver does not tell.
+    memory: Option<u64>,
+    free_memory: Option<u64>,
 }
 
 impl From<AdapterDescription> for Line {
@@ -37,6 +40,8 @@ impl From<AdapterDescription> for Line {
             max_buffer: Some(adapter.max_buffer),
             max_binding: Some(adapter.max_binding),
             timestamps: adapter.timestamps,
+            memory: adapter.memory.map(|m| m.heap),
+            free_memory: adapter.memory.and_then(|m| m.free),
         }
     }
 }
@@ -52,6 +57,8 @@ impl Line {
             max_buffer: None,
             max_binding: None,
             timestamps: true,
+            memory: None,
+            free_memory: None,
         }
     }
 
@@ -70,6 +77,12 @@ impl Line {
                 bytes(buffer),
                 bytes(binding)
             );
+            if let Some(memory) = self.memory {
+                line += &format!("\n     {} of memory", memory_text(memory));
+            }
+            if let Some(free) = self.free_memory {
+                line += &format!(", {} free", memory_text(free));
+            }
         } else {
             line = format!("{index:>3}  {}", self.driver);
         }

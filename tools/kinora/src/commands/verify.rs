@@ -14,7 +14,7 @@ use crate::verify::{Bisect, CaseResult, HalfPrecision, Verdict, bisect_case, run
 
 pub(crate) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let precision = global.precision.into();
-    let mut executor = open_executor(&global.device, precision)?;
+    let mut executor = open_executor(&global.device, precision, &global.memory)?;
     tracing::info!("device: {}", executor.describe());
     let mut out = std::io::stdout().lock();
     let mut counts = Counts::default();

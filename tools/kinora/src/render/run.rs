@@ -56,7 +56,7 @@ pub(crate) fn run(global: &Global, args: &RenderArgs) -> anyhow::Result<ExitCode
         &render.request.file,
         args.force,
     )?);
-    let mut executor = open_executor(&global.device, global.precision.into())?;
+    let mut executor = open_executor(&global.device, global.precision.into(), &global.memory)?;
     executor.set_profiling(args.profile);
     render.announce(&*executor)?;
 

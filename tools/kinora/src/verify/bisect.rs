@@ -206,6 +206,10 @@ impl Executor for BisectExecutor<'_> {
         Ok(program)
     }
 
+    fn measure(&mut self) -> Result<()> {
+        self.cpu.measure()
+    }
+
     fn forecast(&self, graph: &Graph) -> Result<Requirements> {
         self.cpu.forecast(graph)
     }
@@ -293,6 +297,10 @@ mod tests {
             let program = self.inner.compile(graph, weights)?;
             self.faulty.extend(here.then_some(program));
             Ok(program)
+        }
+
+        fn measure(&mut self) -> Result<()> {
+            self.inner.measure()
         }
 
         fn forecast(&self, graph: &Graph) -> Result<Requirements> {
