@@ -2,3 +2,4 @@
 
 mod goldens;
 mod manifests;
+mod tiles;
