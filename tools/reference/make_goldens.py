@@ -203,10 +203,11 @@ def vaes(g):
         g.module(decoder, model, "vae_decoder", cls, config, seed, decode, dict(z=z), VAE_GAINS, weights=encoder)
 
     # Sizes that are no multiples of the stride; a width that one tile holds is cut all the same where the height is not.
+    # Loud weights: values beyond white are cut off after blending, not before.
     r = Randn(9)
-    for tag, model, config, seed, encoder, latents, tile, stride in (
-            ("wan21-vae", "wan2.1-vae", VAE21, 21, "f13h16w24", (1, 16, 3, 4, 3), (24, 24), (16, 8)),
-            ("wan22-vae", "wan2.2-vae", VAE22, 22, "f9h32w48", (1, 48, 2, 2, 3), (32, 32), (16, 16))):
+    for tag, model, config, seed, latents, tile, stride in (
+            ("wan21-vae", "wan2.1-vae", VAE21, 23, (1, 16, 3, 4, 3), (24, 24), (16, 8)),
+            ("wan22-vae", "wan2.2-vae", VAE22, 24, (1, 48, 2, 2, 3), (32, 32), (16, 16))):
         args = dict(tile_sample_min_height=tile[0], tile_sample_min_width=tile[1], tile_sample_stride_height=stride[0], tile_sample_stride_width=stride[1])
 
         def decode_tiled(m, i):
@@ -214,7 +215,7 @@ def vaes(g):
             return decode(m, i)
 
         g.module(f"{tag}.decoder.t{latents[2]}h{latents[3]}w{latents[4]}-tiled", model, "vae_decoder", diffusers.AutoencoderKLWan, config, seed, decode_tiled,
-                 dict(z=r(*latents)), VAE_GAINS, weights=f"{tag}.encoder.{encoder}", args=args)
+                 dict(z=r(*latents)), [(r"decoder\.conv_out", 1.5)], args=args)
 
 
 # ---- text

@@ -60,6 +60,18 @@ impl Tile {
     }
 }
 
+/// All tiles of these rows and columns, row by row.
+fn tiles([rows, columns]: &[Vec<Range<usize>>; 2]) -> Vec<Tile> {
+    let places = (0..rows.len()).flat_map(|row| (0..columns.len()).map(move |column| [row, column]));
+    places
+        .map(|at| Tile {
+            at,
+            rows: rows[at[0]].clone(),
+            columns: columns[at[1]].clone(),
+        })
+        .collect()
+}
+
 impl<'a> Decoder<'a> {
     /// A decoder of this shape, whole or in tiles.
     pub fn new(config: &'a VaeConfig, weights: &'a Arc<dyn Weights>, tiling: Option<Tiling>) -> Self {
@@ -84,30 +96,17 @@ impl<'a> Decoder<'a> {
         sink: &mut dyn FnMut(Vec<f32>) -> Result<()>,
     ) -> Result<()> {
         let [count, h, w] = shape;
-        if shape.iter().product::<usize>().checked_mul(self.config.z_dim) != Some(latent.len()) {
-            let why = format!(
-                "{} values do not fill {} channels of {shape:?}",
-                latent.len(),
-                self.config.z_dim
-            );
-            return Err(Error::Input {
-                name: "latent".into(),
-                why,
-            }
-            .into());
+        let channels = self.config.z_dim;
+        if shape.iter().try_fold(channels, |n, size| n.checked_mul(*size)) != Some(latent.len()) {
+            let why = format!("{} values do not fill {channels} channels of {shape:?}", latent.len());
+            let name = "latent".into();
+            return Err(Error::Input { name, why }.into());
         }
         let spans = match &self.tiling {
             Some(tiling) => tiling.spans([h, w]),
             None => [vec![0..h], vec![0..w]],
         };
-        let mut tiles = Vec::new();
-        for (row, rows) in spans[0].iter().enumerate() {
-            tiles.extend(spans[1].iter().enumerate().map(|(column, columns)| Tile {
-                at: [row, column],
-                rows: rows.clone(),
-                columns: columns.clone(),
-            }));
-        }
+        let tiles = tiles(&spans);
         let mut mosaic = Mosaic::new(self.config, &spans, self.config.frames(count));
         listener.event(&Event::Started {
             stage: Stage::Decoding,
@@ -116,7 +115,7 @@ impl<'a> Decoder<'a> {
         if let Some(tiling) = self.tiling.filter(|_| tiles.len() > 1) {
             let side = tiling.tile().map(|n| n * self.config.spatial_factor());
             listener.event(&Event::Warning(format!(
-                "the picture is decoded in {} overlapping tiles of up to {}x{} pixels, since the device has no room for all of it; it differs a little from one decoded whole",
+                "the picture is decoded in {} overlapping tiles of up to {}x{} pixels; that takes less memory of the device, and the result differs a little from a picture decoded whole",
                 tiles.len(),
                 side[1],
                 side[0]

@@ -39,16 +39,17 @@ pub(crate) fn decode(case: &Case, session: &mut Session<'_>) -> Result<Tensors> 
 
 /// The arguments of `enable_tiling`, which are pixels.
 fn tiling(case: &Case, config: &VaeConfig) -> Result<Option<Tiling>> {
-    let latents = |name: &str| match case.description.count(name) {
-        Some(pixels) if pixels.is_multiple_of(config.spatial_factor()) => Ok(pixels / config.spatial_factor()),
-        _ => Err(case.malformed(
-            "case.json",
-            format!("`{name}` is no multiple of {} pixels", config.spatial_factor()),
-        )),
-    };
     if case.description.count("tile_sample_min_height").is_none() {
         return Ok(None);
     }
+    let factor = config.spatial_factor();
+    let latents = |name: &str| match case.description.count(name) {
+        Some(pixels) if pixels.is_multiple_of(factor) => Ok(pixels / factor),
+        other => Err(case.malformed(
+            "case.json",
+            format!("`{name}` is {other:?}; it must be a multiple of {factor} pixels"),
+        )),
+    };
     let tile = [latents("tile_sample_min_height")?, latents("tile_sample_min_width")?];
     let stride = [
         latents("tile_sample_stride_height")?,
