@@ -102,8 +102,8 @@ class Goldens:
             assert torch.isfinite(v).all() and (v.numel() < 2 or 1e-3 < v.float().std() < 1e3), (name, k)
         print(f"{name:48s} max_rel {case['tolerance']['max_rel']:.1e}  " + ", ".join(f"{k} {list(v.shape)}" for k, v in list(expected.items())[:2]), flush=True)
 
-    def module(self, name, model_name, module, cls, config, seed, call, inputs, gains=(), rename=None, config_class=None, weights=None, layout="diffusers"):
-        """A case of one module.  `weights` names another case of the same model, whose rule is used."""
+    def module(self, name, model_name, module, cls, config, seed, call, inputs, gains=(), rename=None, config_class=None, weights=None, layout="diffusers", **case):
+        """A case of one module.  `weights` names another case of the same model, whose rule is used; `case` goes into case.json."""
         if not self.wants(name):
             return
         model = cls(config_class(**config)) if config_class else cls(**config)
@@ -114,7 +114,7 @@ class Goldens:
         distance = max(float((expected[k] - exact[k]).abs().max() / exact[k].abs().max()) for k in expected)
         self.write(name, inputs, expected, None if weights else rule, model=model_name, module=module, **{"class": cls.__name__},
                    config=config, seed=seed, layout=layout, weights=f"../{weights}/model.safetensors" if weights else "model.safetensors", weights_rule="weights.json",
-                   tolerance=dict(cosine=0.9999, max_rel=float(f"{min(5e-3, max(2e-4, 40 * distance)):.1e}")), f32_vs_f64_max_rel=float(f"{distance:.2e}"))
+                   tolerance=dict(cosine=0.9999, max_rel=float(f"{min(5e-3, max(2e-4, 40 * distance)):.1e}")), f32_vs_f64_max_rel=float(f"{distance:.2e}"), **case)
 
 
 def in_double(model, call, inputs):
@@ -201,6 +201,21 @@ def vaes(g):
         x, z = r.uniform(*frames), r(*latents)
         g.module(encoder, model, "vae_encoder", cls, config, seed, encode, dict(sample=x), VAE_GAINS)
         g.module(decoder, model, "vae_decoder", cls, config, seed, decode, dict(z=z), VAE_GAINS, weights=encoder)
+
+    # Sizes that are no multiples of the stride; a width that one tile holds is cut all the same where the height is not.
+    # Loud weights: values beyond white are cut off after blending, not before.
+    r = Randn(9)
+    for tag, model, config, seed, latents, tile, stride in (
+            ("wan21-vae", "wan2.1-vae", VAE21, 23, (1, 16, 3, 4, 3), (24, 24), (16, 8)),
+            ("wan22-vae", "wan2.2-vae", VAE22, 24, (1, 48, 2, 2, 3), (32, 32), (16, 16))):
+        args = dict(tile_sample_min_height=tile[0], tile_sample_min_width=tile[1], tile_sample_stride_height=stride[0], tile_sample_stride_width=stride[1])
+
+        def decode_tiled(m, i):
+            m.enable_tiling(**args)
+            return decode(m, i)
+
+        g.module(f"{tag}.decoder.t{latents[2]}h{latents[3]}w{latents[4]}-tiled", model, "vae_decoder", diffusers.AutoencoderKLWan, config, seed, decode_tiled,
+                 dict(z=r(*latents)), [(r"decoder\.conv_out", 1.5)], args=args)
 
 
 # ---- text

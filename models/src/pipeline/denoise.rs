@@ -5,9 +5,9 @@ use kinora_graph::{Executor, HostTensor, ProgramId};
 use super::{Condition, Embedding, Event, Listener, Settings, Stage, StageControl};
 use crate::noise;
 use crate::sampler::{Preset, Sampler, SamplerState};
+use crate::wan::Model;
 use crate::wan::rope::timestep_embedding;
-use crate::wan::transformer::{StepShape, step_graph, text_graph};
-use crate::wan::{Expert, Model};
+use crate::wan::transformer::{StepShape, TextKeys, step_graph, text_graph};
 use crate::{Error, Result};
 
 /// Where a run stands between two steps.
@@ -35,6 +35,7 @@ pub struct Denoiser<'a> {
     sampler: Box<dyn Sampler>,
     latent: Vec<f32>,
     done: usize,
+    text_keys: TextKeys,
     /// The expert whose programs are on the device.
     loaded: Option<Loaded>,
 }
@@ -43,6 +44,8 @@ struct Loaded {
     low: bool,
     guided: bool,
     step: ProgramId,
+    /// The text as inputs of each step, where its keys and values are not kept.
+    text: Vec<(String, HostTensor)>,
 }
 
 impl<'a> Denoiser<'a> {
@@ -63,8 +66,15 @@ impl<'a> Denoiser<'a> {
             sampler,
             latent,
             done: 0,
+            text_keys: TextKeys::default(),
             loaded: None,
         })
+    }
+
+    /// Keeps keys and values of the text on the device, or computes them in each step: the same bits, less memory.
+    pub fn with_text_keys(mut self, text_keys: TextKeys) -> Self {
+        self.text_keys = text_keys;
+        self
     }
 
     /// Goes on from where another run stood.
@@ -176,6 +186,7 @@ impl<'a> Denoiser<'a> {
         if loaded.guided {
             inputs.push(("guidance", &factors));
         }
+        inputs.extend(loaded.text.iter().map(|(name, text)| (name.as_str(), text)));
         let mut outputs = executor.run(loaded.step, &inputs, control)?;
         Ok(outputs
             .remove("velocity")
@@ -200,33 +211,32 @@ impl<'a> Denoiser<'a> {
             _ => &self.model.high,
         };
         let shape = self.step_shape(low, guided);
+        let mut inline = Vec::new();
         for (branch, embedding) in shape.branches.iter().zip(self.text) {
+            let text = HostTensor::f32(&[self.model.text_rows, expert.config.text_dim], embedding.rows.clone());
+            if self.text_keys == TextKeys::Inline {
+                inline.push((format!("text.{branch}"), text));
+                continue;
+            }
             let graph = text_graph(&expert.config, &*expert.weights, &shape, branch)?;
             let program = executor.compile(graph, &expert.weights)?;
-            let text = HostTensor::f32(&[self.model.text_rows, expert.config.text_dim], embedding.rows.clone());
             let result = executor.run(program, &[("text", &text)], &mut kinora_graph::NoControl);
             executor.release(program);
             result?;
         }
-        self.loaded = Some(self.compile_step(executor, listener, expert, &shape, low, guided)?);
-        Ok(())
-    }
-
-    fn compile_step(
-        &self,
-        executor: &mut dyn Executor,
-        listener: &mut dyn Listener,
-        expert: &Expert,
-        shape: &StepShape,
-        low: bool,
-        guided: bool,
-    ) -> Result<Loaded> {
-        let step = executor.compile(step_graph(&expert.config, &*expert.weights, shape)?, &expert.weights)?;
+        let graph = step_graph(&expert.config, &*expert.weights, &shape)?;
+        let step = executor.compile(graph, &expert.weights)?;
         listener.event(&Event::Planned {
             stage: Stage::Sampling,
             needs: executor.requirements(step),
         });
-        Ok(Loaded { low, guided, step })
+        self.loaded = Some(Loaded {
+            low,
+            guided,
+            step,
+            text: inline,
+        });
+        Ok(())
     }
 
     fn step_shape(&self, low: bool, guided: bool) -> StepShape {
@@ -246,6 +256,7 @@ impl<'a> Denoiser<'a> {
             },
             branches: branches.iter().map(|b| (*b).to_owned()).collect(),
             expert: if low { "low" } else { "high" }.to_owned(),
+            text_keys: self.text_keys,
         }
     }
 

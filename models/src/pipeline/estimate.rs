@@ -5,7 +5,7 @@ use kinora_graph::Requirements;
 use super::{Settings, Stage};
 use crate::Result;
 use crate::text::umt5;
-use crate::wan::transformer::{StepShape, step_graph};
+use crate::wan::transformer::{StepShape, TextKeys, step_graph};
 use crate::wan::vae::{Chunk, decoder_graph};
 use crate::wan::{Conditioning, Model};
 
@@ -29,6 +29,7 @@ pub fn estimate(model: &Model, settings: &Settings) -> Result<Vec<(Stage, Requir
             .map(|b| (*b).to_owned())
             .collect(),
         expert: "high".into(),
+        text_keys: TextKeys::default(),
     };
     let step = step_graph(&model.high.config, &*model.high.weights, &shape)?.footprint();
     let [count, h, w] = latent;

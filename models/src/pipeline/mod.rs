@@ -12,7 +12,7 @@ mod text;
 
 pub use checkpoint::Checkpoint;
 pub use condition::{Condition, encode_clip, encode_condition};
-pub use decode::decode;
+pub use decode::{Decoder, decode};
 pub use denoise::{Denoiser, Progress, initial_noise};
 pub use estimate::estimate;
 pub use event::{Event, Listener, Silent, Stage};

@@ -159,6 +159,12 @@ impl VaeConfig {
         (1 << (self.dim_mult.len() - 1)) * self.patch_size.unwrap_or(1)
     }
 
+    /// Values of a decoded pixel.
+    pub fn pixel_channels(&self) -> usize {
+        let patch = self.patch_size.unwrap_or(1);
+        self.out_channels / (patch * patch)
+    }
+
     /// Frames per latent frame (the first stands alone).
     pub fn temporal_factor(&self) -> usize {
         1 << self.temperal_downsample.iter().filter(|t| **t).count()
@@ -172,6 +178,11 @@ impl VaeConfig {
     /// Latent frames of a clip of `frames` frames; frames beyond a multiple of the factor are dropped.
     pub fn latent_frames(&self, frames: usize) -> usize {
         (frames.max(1) - 1) / self.temporal_factor() + 1
+    }
+
+    /// Frames of a latent of `latent_frames` frames.
+    pub fn frames(&self, latent_frames: usize) -> usize {
+        1 + latent_frames.saturating_sub(1) * self.temporal_factor()
     }
 
     /// The autoencoder of Wan 2.1 and of the A14B models.

@@ -1,4 +1,5 @@
-//! The diffusion transformer, as two graphs: the text's keys and values once per run, the velocity once per step.
+//! The diffusion transformer, as two graphs: the text's keys and values once per run (where they are kept), the
+//! velocity once per step.
 
 use kinora_graph::{
     Activation, Attention, Builder, Epilogue, Gate, Graph, Modulation, Padding, Result, Rows, Scope, Value,
@@ -23,6 +24,18 @@ pub struct StepShape {
     pub branches: Vec<String>,
     /// Prefix of the states that hold keys and values, one per expert.
     pub expert: String,
+    /// Where keys and values of the text (and of the image) come from.
+    pub text_keys: TextKeys,
+}
+
+/// Where cross-attention takes its keys and values from. Both ways give the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TextKeys {
+    /// From states that [`text_graph`] has set: no work in a step, `2 · rows · dim` numbers for each block and branch.
+    #[default]
+    States,
+    /// Computed where they are used, from inputs of the step.
+    Inline,
 }
 
 /// Text (and image) tokens → keys and values of every block, kept as states.
@@ -30,38 +43,19 @@ pub struct StepShape {
 /// Inputs: `text` `[text_rows, text_dim]`, zeros past the prompt; `image` `[image_rows, image_dim]` if there are any.
 pub fn text_graph(config: &TransformerConfig, weights: &dyn Weights, shape: &StepShape, branch: &str) -> Result<Graph> {
     let mut b = Builder::new(weights);
-    let root = Scope::root();
-    let dim = config.dim();
-    let text = b.input("text", &[shape.text_rows, config.text_dim]);
-    let embedder = root.enter("condition_embedder");
-    let inner = embedder.enter("text_embedder");
-    let context = b.linear(
-        &inner,
-        "linear_1",
-        text,
-        dim,
-        Epilogue::Activation(Activation::GeluTanh),
-    )?;
-    let context = b.linear(&inner, "linear_2", context, dim, PLAIN)?;
-    let image = match config.image_dim {
-        Some(image_dim) if shape.image_rows > 0 => {
-            Some(image_tokens(&mut b, config, &embedder, shape.image_rows, image_dim)?)
-        }
-        _ => None,
+    let context = Context {
+        text: text_tokens(&mut b, config, shape, "text")?,
+        image: image_tokens(&mut b, config, shape)?,
     };
     for layer in 0..config.num_layers {
-        let attn = root.enter("blocks").enter(layer).enter("attn2");
-        let key = b.linear(&attn, "to_k", context, dim, PLAIN)?;
-        let key = b.rms_norm(&attn, "norm_k", key, config.eps)?;
-        let value = b.linear(&attn, "to_v", context, dim, PLAIN)?;
-        b.set_state(&state(shape, branch, layer, "k"), key);
-        b.set_state(&state(shape, branch, layer, "v"), value);
+        let attn = Scope::root().enter("blocks").enter(layer).enter("attn2");
+        let (text, image) = context.keys(&mut b, config, &attn)?;
+        let mut keep = |what: &str, value| b.set_state(&state(shape, branch, layer, what), value);
+        keep("k", text.key);
+        keep("v", text.value);
         if let Some(image) = image {
-            let key = b.linear(&attn, "add_k_proj", image, dim, PLAIN)?;
-            let key = b.rms_norm(&attn, "norm_added_k", key, config.eps)?;
-            let value = b.linear(&attn, "add_v_proj", image, dim, PLAIN)?;
-            b.set_state(&state(shape, branch, layer, "image_k"), key);
-            b.set_state(&state(shape, branch, layer, "image_v"), value);
+            keep("image_k", image.key);
+            keep("image_v", image.value);
         }
     }
     Ok(b.finish())
@@ -71,7 +65,8 @@ pub fn text_graph(config: &TransformerConfig, weights: &dyn Weights, shape: &Ste
 /// for all branches in a row.
 ///
 /// Inputs: `latent` `[in_channels, F, H, W]`; `time` `[timesteps, freq_dim]` sinusoids; `rows` `[L]` (u32), each
-/// token's row of `time`, where there are several; `guidance` `[2]` for two branches.
+/// token's row of `time`, where there are several; `guidance` `[2]` for two branches; with [`TextKeys::Inline`] also the
+/// inputs of [`text_graph`], the text as `text.{branch}`.
 /// Output: `velocity` `[out_channels, F, H, W]`.
 pub fn step_graph(config: &TransformerConfig, weights: &dyn Weights, shape: &StepShape) -> Result<Graph> {
     let mut b = Builder::new(weights);
@@ -118,13 +113,22 @@ pub fn step_graph(config: &TransformerConfig, weights: &dyn Weights, shape: &Ste
     let half = config.attention_head_dim / 2;
     let rope = (b.constant(&[tokens, half], &cos), b.constant(&[tokens, half], &sin));
 
+    let mut contexts = Vec::new();
+    if shape.text_keys == TextKeys::Inline {
+        let image = image_tokens(&mut b, config, shape)?;
+        for branch in &shape.branches {
+            let text = text_tokens(&mut b, config, shape, &format!("text.{branch}"))?;
+            contexts.push(Context { text, image });
+        }
+    }
+
     let mut streams = vec![x; shape.branches.len()];
     for layer in 0..config.num_layers {
         let scope = root.enter("blocks").enter(layer);
         let table = b.parameter(&scope, "scale_shift_table", &[6 * dim])?;
         b.label(&scope, "modulation");
         let table = b.add(e0, table)?;
-        for (branch, x) in shape.branches.iter().zip(&mut streams) {
+        for (index, (branch, x)) in shape.branches.iter().zip(&mut streams).enumerate() {
             let block = Block {
                 config,
                 shape,
@@ -133,6 +137,7 @@ pub fn step_graph(config: &TransformerConfig, weights: &dyn Weights, shape: &Ste
                 rows,
                 rope,
                 branch,
+                context: contexts.get(index),
                 layer,
             };
             *x = block.forward(&mut b, *x)?;
@@ -180,15 +185,48 @@ fn state(shape: &StepShape, branch: &str, layer: usize, what: &str) -> String {
     format!("{}.{branch}.blocks.{layer}.{what}", shape.expert)
 }
 
-/// CLIP tokens to the transformer's width: norm, two linear layers with exact GELU, norm.
-fn image_tokens(
-    b: &mut Builder<'_>,
-    config: &TransformerConfig,
-    embedder: &Scope,
-    rows: usize,
-    image_dim: usize,
-) -> Result<Value> {
-    let scope = embedder.enter("image_embedder");
+/// Tokens that cross-attention sees, at the transformer's width.
+struct Context {
+    text: Value,
+    image: Option<Value>,
+}
+
+/// What attention makes of one kind of tokens.
+struct Keys {
+    key: Value,
+    value: Value,
+}
+
+impl Context {
+    /// Keys and values of one block, of the text and of the image.
+    fn keys(&self, b: &mut Builder<'_>, config: &TransformerConfig, attn: &Scope) -> Result<(Keys, Option<Keys>)> {
+        let mut keys = |tokens, [to_key, norm, to_value]: [&str; 3]| -> Result<Keys> {
+            let key = b.linear(attn, to_key, tokens, config.dim(), PLAIN)?;
+            let key = b.rms_norm(attn, norm, key, config.eps)?;
+            let value = b.linear(attn, to_value, tokens, config.dim(), PLAIN)?;
+            Ok(Keys { key, value })
+        };
+        let text = keys(self.text, ["to_k", "norm_k", "to_v"])?;
+        let image = |tokens| keys(tokens, ["add_k_proj", "norm_added_k", "add_v_proj"]);
+        Ok((text, self.image.map(image).transpose()?))
+    }
+}
+
+/// The input `name` of text tokens at the transformer's width.
+fn text_tokens(b: &mut Builder<'_>, config: &TransformerConfig, shape: &StepShape, name: &str) -> Result<Value> {
+    let scope = Scope::root().enter("condition_embedder").enter("text_embedder");
+    let text = b.input(name, &[shape.text_rows, config.text_dim]);
+    let gelu = Epilogue::Activation(Activation::GeluTanh);
+    let x = b.linear(&scope, "linear_1", text, config.dim(), gelu)?;
+    b.linear(&scope, "linear_2", x, config.dim(), PLAIN)
+}
+
+/// CLIP tokens, where there are any, at the transformer's width: norm, two linear layers with exact GELU, norm.
+fn image_tokens(b: &mut Builder<'_>, config: &TransformerConfig, shape: &StepShape) -> Result<Option<Value>> {
+    let (Some(image_dim), rows @ 1..) = (config.image_dim, shape.image_rows) else {
+        return Ok(None);
+    };
+    let scope = Scope::root().enter("condition_embedder").enter("image_embedder");
     let mut x = b.input("image", &[rows, image_dim]);
     if let Some(positions) = config.pos_embed_seq_len {
         let table = b.parameter(&scope, "pos_embed", &[positions, image_dim])?;
@@ -203,7 +241,7 @@ fn image_tokens(
         Epilogue::Activation(Activation::GeluErf),
     )?;
     let x = b.linear(&scope, "ff.net.2", x, config.dim(), PLAIN)?;
-    b.layer_norm(&scope, "norm2", x, IMAGE_NORM_EPS)
+    b.layer_norm(&scope, "norm2", x, IMAGE_NORM_EPS).map(Some)
 }
 
 /// PyTorch's default for LayerNorm, which the image embedder keeps.
@@ -219,6 +257,8 @@ struct Block<'a> {
     rows: Rows,
     rope: (Value, Value),
     branch: &'a str,
+    /// What keys and values are computed from; `None` where they are states.
+    context: Option<&'a Context>,
     layer: usize,
 }
 
@@ -253,17 +293,13 @@ impl Block<'_> {
         };
         let q = b.linear(&attn, "to_q", h, dim, PLAIN)?;
         let q = b.rms_norm(&attn, "norm_q", q, config.eps)?;
-        let kept = |b: &mut Builder<'_>, what: &str, rows| {
-            b.state(&state(self.shape, self.branch, self.layer, what), &[rows, dim])
+        let (text, image) = match self.context {
+            Some(context) => context.keys(b, config, &attn)?,
+            None => self.kept_keys(b),
         };
-        let (k, v) = (kept(b, "k", self.shape.text_rows), kept(b, "v", self.shape.text_rows));
-        let mut y = self.attend(b, &attn, q, k, v)?;
-        if self.shape.image_rows > 0 {
-            let (k, v) = (
-                kept(b, "image_k", self.shape.image_rows),
-                kept(b, "image_v", self.shape.image_rows),
-            );
-            let image = self.attend(b, &attn, q, k, v)?;
+        let mut y = self.attend(b, &attn, q, text.key, text.value)?;
+        if let Some(image) = image {
+            let image = self.attend(b, &attn, q, image.key, image.value)?;
             y = b.add(y, image)?;
         }
         b.linear(
@@ -276,6 +312,21 @@ impl Block<'_> {
                 gate: None,
             },
         )
+    }
+
+    /// Keys and values that [`text_graph`] has left, of the text and of the image.
+    fn kept_keys(&self, b: &mut Builder<'_>) -> (Keys, Option<Keys>) {
+        let dim = self.config.dim();
+        let mut kept = |key, value, rows| {
+            let mut state = |what| b.state(&state(self.shape, self.branch, self.layer, what), &[rows, dim]);
+            Keys {
+                key: state(key),
+                value: state(value),
+            }
+        };
+        let text = kept("k", "v", self.shape.text_rows);
+        let image = (self.shape.image_rows > 0).then(|| kept("image_k", "image_v", self.shape.image_rows));
+        (text, image)
     }
 
     fn feed_forward(&self, b: &mut Builder<'_>, x: Value) -> Result<Value> {

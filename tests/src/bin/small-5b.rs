@@ -48,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         &mut *executor,
         &latent,
         settings.latent(&model),
+        None,
         &mut printer,
         &mut sink,
     )?;

@@ -2,3 +2,5 @@
 
 mod goldens;
 mod manifests;
+mod text_keys;
+mod tiles;

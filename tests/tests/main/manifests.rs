@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kinora_graph::{Graph, Op};
 use kinora_models::text::umt5::{self, Umt5Config};
 use kinora_models::wan::names::{self, Part};
-use kinora_models::wan::transformer::{StepShape, step_graph, text_graph};
+use kinora_models::wan::transformer::{StepShape, TextKeys, step_graph, text_graph};
 use kinora_models::wan::vae::{Chunk, decoder_graph, encoder_graph};
 use kinora_models::wan::{TransformerConfig, VaeConfig, Variant};
 use kinora_quant::Weights;
@@ -62,6 +62,7 @@ fn transformer_graphs(variant: &str, weights: &dyn Weights) -> Vec<Graph> {
         timesteps: 1,
         branches: vec!["positive".into()],
         expert: "high".into(),
+        text_keys: TextKeys::States,
     };
     let text = text_graph(&config, weights, &shape, "positive").unwrap();
     vec![text, step_graph(&config, weights, &shape).unwrap()]

@@ -63,6 +63,7 @@ fn main() -> anyhow::Result<()> {
         &mut *executor,
         denoiser.latent(),
         shape,
+        None,
         &mut Silent,
         &mut write,
     )?;

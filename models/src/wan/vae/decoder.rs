@@ -1,6 +1,6 @@
 //! Latents to frames.
 
-use kinora_graph::{Activation, Builder, Graph, Result, Scope, UnaryOp};
+use kinora_graph::{Activation, Builder, Graph, Result, Scope};
 use kinora_quant::Weights;
 
 use super::{
@@ -11,8 +11,9 @@ use crate::wan::VaeConfig;
 
 /// One latent frame to its frames.
 ///
-/// Input: `latent` `[1, h, w, z_dim]`, denormalised. Output: `frames` `[T, H, W, 3]` in -1 to 1, with T = 1 in
-/// the first chunk and the temporal factor in all others.
+/// Input: `latent` `[1, h, w, z_dim]`, denormalised. Output: `frames` `[T, H, W, 3]`, with T = 1 in the first chunk and
+/// the temporal factor in all others. Black is -1, white 1; values beyond are left to the caller to cut off, since
+/// tiles are blended before.
 pub fn decoder_graph(config: &VaeConfig, weights: &dyn Weights, latent: [usize; 2], chunk: Chunk) -> Result<Graph> {
     let mut b = Builder::new(weights);
     let [h, w] = latent;
@@ -53,7 +54,6 @@ pub fn decoder_graph(config: &VaeConfig, weights: &dyn Weights, latent: [usize; 
     };
     let c = channels / (p * p);
     let x = b.permute(x, &[t, h, w, c, p, p], &[0, 1, 5, 2, 4, 3], 0, &[t, h * p, w * p, c])?;
-    let x = b.unary(UnaryOp::Clamp { low: -1.0, high: 1.0 }, x);
     b.output("frames", x);
     Ok(b.finish())
 }

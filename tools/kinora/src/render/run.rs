@@ -346,6 +346,7 @@ impl<'a> Render<'a> {
             executor,
             latent,
             shape,
+            None,
             &mut self.reporter,
             &mut sink_frame,
         );

@@ -84,6 +84,7 @@ pub(crate) fn compute(case: &Case, session: &mut Session<'_>) -> Result<Tensors>
         executor,
         denoiser.latent(),
         [lf, lh, lw],
+        None,
         &mut listener,
         &mut |frame| {
             count += 1;
@@ -156,7 +157,7 @@ fn picture(case: &Case, settings: &Settings) -> Result<Option<Vec<f32>>> {
 }
 
 /// A [`Control`] as a listener.
-struct Watch<'a>(&'a mut dyn Control);
+pub(super) struct Watch<'a>(pub(super) &'a mut dyn Control);
 
 impl Listener for Watch<'_> {
     fn event(&mut self, event: &Event) {

@@ -4,7 +4,7 @@ use kinora_graph::HostTensor;
 use kinora_models::wan::TransformerConfig;
 use kinora_models::wan::names::Part;
 use kinora_models::wan::rope::timestep_embedding;
-use kinora_models::wan::transformer::{StepShape, step_graph, text_graph};
+use kinora_models::wan::transformer::{StepShape, TextKeys, step_graph, text_graph};
 use serde_json::{Value, json};
 
 use super::{Case, Result, case::Tensors, session::Session};
@@ -58,6 +58,7 @@ pub(crate) fn compute(case: &Case, session: &mut Session<'_>) -> Result<Tensors>
             timesteps: distinct.len(),
             branches: vec!["case".into()],
             expert: "case".into(),
+            text_keys: TextKeys::States,
         };
         let text = HostTensor::f32(&[text_rows, text_dim], part(text, batch, element));
         let image = image.map(|([_, rows, dim], data)| HostTensor::f32(&[rows, dim], part(data, batch, element)));

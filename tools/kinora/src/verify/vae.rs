@@ -4,28 +4,59 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kinora_graph::{Graph, HostTensor, ProgramId};
+use kinora_models::pipeline::Decoder;
 use kinora_models::wan::VaeConfig;
 use kinora_models::wan::names::Part;
-use kinora_models::wan::vae::{Chunk, decoder_graph, encoder_graph};
+use kinora_models::wan::vae::{Chunk, Tiling, encoder_graph};
 use kinora_quant::Weights;
 use serde_json::json;
 
-use super::{Case, Result, case::Tensors, session::Session};
+use super::{Case, Result, case::Tensors, pipeline::Watch, session::Session};
 
-/// Latents to frames.
+/// Latents to frames, in tiles where the case names their sizes.
 pub(crate) fn decode(case: &Case, session: &mut Session<'_>) -> Result<Tensors> {
     let (config, weights) = open(case)?;
-    let ([batch, z, frames, h, w], latents) = case.floats("z")?;
-    let mut programs = Programs::new(&weights, |chunk| decoder_graph(&config, &*weights, [h, w], chunk));
+    let decoder = Decoder::new(&config, &weights, tiling(case, &config)?);
+    let ([batch, _, frames, h, w], latents) = case.floats("z")?;
+    let size = [h, w].map(|n| n * config.spatial_factor());
+    let (executor, control) = session.parts();
     let mut clips = Clips::default();
     for latent in latents.chunks_exact(latents.len() / batch) {
-        session.clear_states();
-        for t in 0..frames {
-            let latent = HostTensor::f32(&[1, h, w, z], channels_last(latent, [z, frames, h, w], t, 1));
-            clips.push(programs.run(session, t, ("latent", &latent), "frames")?)?;
-        }
+        decoder.run(
+            executor,
+            latent,
+            [frames, h, w],
+            &mut Watch(control),
+            &mut |mut frame| {
+                frame.iter_mut().for_each(|v| *v = v.clamp(-1.0, 1.0));
+                clips.push(&[size[0], size[1], config.pixel_channels()], frame);
+                Ok(())
+            },
+        )?;
     }
     Ok(Tensors::from([("sample".to_owned(), clips.finish(batch))]))
+}
+
+/// The arguments of `enable_tiling`, which are pixels.
+fn tiling(case: &Case, config: &VaeConfig) -> Result<Option<Tiling>> {
+    if case.description.count("tile_sample_min_height").is_none() {
+        return Ok(None);
+    }
+    let factor = config.spatial_factor();
+    let latents = |name: &str| match case.description.count(name) {
+        Some(pixels) if pixels.is_multiple_of(factor) => Ok(pixels / factor),
+        other => Err(case.malformed(
+            "case.json",
+            format!("`{name}` is {other:?}; it must be a multiple of {factor} pixels"),
+        )),
+    };
+    let tile = [latents("tile_sample_min_height")?, latents("tile_sample_min_width")?];
+    let stride = [
+        latents("tile_sample_stride_height")?,
+        latents("tile_sample_stride_width")?,
+    ];
+    let tiling = Tiling::new(tile, stride).map_err(|why| case.malformed("case.json", why))?;
+    Ok(Some(tiling))
 }
 
 /// Frames to the mean of their posterior. The reference's `moments` hold the variance too, which nothing uses and
@@ -45,7 +76,9 @@ pub(crate) fn encode(case: &Case, session: &mut Session<'_>) -> Result<Tensors> 
                 &[length, h, w, c],
                 channels_last(clip, [c, frames, h, w], first, length),
             );
-            clips.push(programs.run(session, chunk, ("frames", &input), "latent")?)?;
+            let latent = programs.run(session, chunk, ("frames", &input), "latent")?;
+            let frame = latent.shape[1..].to_vec();
+            clips.push(&frame, latent.into_f32()?);
             first += length;
         }
     }
@@ -104,11 +137,11 @@ struct Clips {
 }
 
 impl Clips {
-    fn push(&mut self, chunk: HostTensor) -> Result<()> {
-        self.frames += chunk.shape[0];
-        self.frame = chunk.shape[1..].to_vec();
-        self.values.extend(chunk.into_f32()?);
-        Ok(())
+    /// One more frame of shape `[h, w, c]`.
+    fn push(&mut self, shape: &[usize], values: Vec<f32>) {
+        self.frames += 1;
+        self.frame = shape.to_vec();
+        self.values.extend(values);
     }
 
     /// `[B, C, T, H, W]`
@@ -147,9 +180,7 @@ mod tests {
         assert_eq!(channels_last(&clip, shape, 1, 1), [2.0, 8.0, 3.0, 9.0]);
         let mut clips = Clips::default();
         for t in 0..3 {
-            clips
-                .push(HostTensor::f32(&[1, 1, 2, 2], channels_last(&clip, shape, t, 1)))
-                .unwrap();
+            clips.push(&[1, 2, 2], channels_last(&clip, shape, t, 1));
         }
         assert_eq!(clips.finish(1), HostTensor::f32(&[1, 2, 3, 1, 2], clip));
     }
