@@ -18,6 +18,18 @@ pub enum Error {
         /// What is wrong and what to do.
         why: String,
     },
+    /// A render needs more memory than there is or may be used.
+    #[error("{what}: {:.2} GiB needed, {:.2} GiB allowed; {nearest}", gib(*needed), gib(*available))]
+    DoesNotFit {
+        /// What needs it.
+        what: String,
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        available: u64,
+        /// The nearest settings that fit, or what else to do.
+        nearest: String,
+    },
     /// A setting cannot be used.
     #[error("{setting}: {why}")]
     Setting {
@@ -53,6 +65,10 @@ pub enum Error {
         /// Cause.
         source: std::io::Error,
     },
+}
+
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
 }
 
 impl Error {

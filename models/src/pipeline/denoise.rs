@@ -2,12 +2,13 @@
 
 use kinora_graph::{Executor, HostTensor, ProgramId};
 
+use super::plan::step_shape;
 use super::{Condition, Embedding, Event, Listener, Settings, Stage, StageControl};
 use crate::noise;
 use crate::sampler::{Preset, Sampler, SamplerState};
 use crate::wan::Model;
 use crate::wan::rope::timestep_embedding;
-use crate::wan::transformer::{StepShape, TextKeys, step_graph, text_graph};
+use crate::wan::transformer::{TextKeys, step_graph, text_graph};
 use crate::{Error, Result};
 
 /// Where a run stands between two steps.
@@ -111,10 +112,7 @@ impl<'a> Denoiser<'a> {
             return Ok(false);
         }
         let timestep = self.sampler.schedule().timesteps[self.done];
-        let low = self
-            .model
-            .boundary
-            .is_some_and(|b| f64::from(timestep) < b * TRAIN_STEPS);
+        let low = self.model.is_low(timestep);
         let guidance = self.settings.guidance[usize::from(low)];
         let guided = guidance > 1.0 && self.text.len() > 1;
         self.load(executor, listener, low, guided)?;
@@ -206,11 +204,9 @@ impl<'a> Denoiser<'a> {
             return Ok(());
         }
         self.release(executor);
-        let expert = match (&self.model.low, low) {
-            (Some(expert), true) => expert,
-            _ => &self.model.high,
-        };
-        let shape = self.step_shape(low, guided);
+        let expert = self.model.expert(low);
+        let first_frame = matches!(self.condition, Condition::FirstFrame(_));
+        let shape = step_shape(self.model, self.settings, first_frame, low, guided, self.text_keys);
         let mut inline = Vec::new();
         for (branch, embedding) in shape.branches.iter().zip(self.text) {
             let text = HostTensor::f32(&[self.model.text_rows, expert.config.text_dim], embedding.rows.clone());
@@ -239,27 +235,6 @@ impl<'a> Denoiser<'a> {
         Ok(())
     }
 
-    fn step_shape(&self, low: bool, guided: bool) -> StepShape {
-        let branches: &[&str] = if guided {
-            &["positive", "negative"]
-        } else {
-            &["positive"]
-        };
-        StepShape {
-            latent: self.settings.latent(self.model),
-            text_rows: self.model.text_rows,
-            image_rows: 0,
-            timesteps: if matches!(self.condition, Condition::FirstFrame(_)) {
-                2
-            } else {
-                1
-            },
-            branches: branches.iter().map(|b| (*b).to_owned()).collect(),
-            expert: if low { "low" } else { "high" }.to_owned(),
-            text_keys: self.text_keys,
-        }
-    }
-
     fn overlay_first_frame(&mut self) {
         if let Condition::FirstFrame(frame) = self.condition {
             let [f, h, w] = self.settings.latent(self.model);
@@ -267,9 +242,6 @@ impl<'a> Denoiser<'a> {
         }
     }
 }
-
-/// Timesteps count from 0 to this.
-const TRAIN_STEPS: f64 = 1000.0;
 
 /// Replaces frame 0 of a latent `[C, frames, plane]` by `frame` `[C, plane]`.
 fn overlay(latent: &mut [f32], frame: &[f32], frames: usize, plane: usize) {

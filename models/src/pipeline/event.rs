@@ -4,10 +4,11 @@ use kinora_graph::Requirements;
 use serde::Serialize;
 
 /// A stage of a render.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Prompts to embeddings.
+    #[default]
     Text,
     /// Picture to latents.
     Picture,
@@ -38,12 +39,21 @@ pub enum Event {
         /// Steps or latent frames to do, 1 where there is nothing to count.
         count: usize,
     },
-    /// A program was planned and its weights are on the device.
+    /// A program was planned and has its room on the device.
     Planned {
         /// For which stage.
         stage: Stage,
         /// What it takes.
         needs: Requirements,
+    },
+    /// Weights are brought to the device.
+    Loading {
+        /// For which stage.
+        stage: Stage,
+        /// Bytes copied.
+        done: u64,
+        /// Bytes that this run copies.
+        total: u64,
     },
     /// Share of the stage that is done, 0 to 1.
     Progress {

@@ -5,8 +5,8 @@ mod checkpoint;
 mod condition;
 mod decode;
 mod denoise;
-mod estimate;
 mod event;
+mod plan;
 mod settings;
 mod text;
 
@@ -14,8 +14,8 @@ pub use checkpoint::Checkpoint;
 pub use condition::{Condition, encode_clip, encode_condition};
 pub use decode::{Decoder, decode};
 pub use denoise::{Denoiser, Progress, initial_noise};
-pub use estimate::estimate;
 pub use event::{Event, Listener, Silent, Stage};
+pub use plan::{Plan, PlannedStage};
 pub use settings::Settings;
 pub use text::{Embedding, encode_text};
 
@@ -35,6 +35,14 @@ impl Control for StageControl<'_> {
         self.listener.event(&Event::Progress {
             stage: self.stage,
             done,
+        });
+    }
+
+    fn loading(&mut self, done: u64, total: u64) {
+        self.listener.event(&Event::Loading {
+            stage: self.stage,
+            done,
+            total,
         });
     }
 

@@ -83,12 +83,28 @@ pub struct Model {
     pub files: Vec<PathBuf>,
 }
 
+/// Timesteps count from 0 to this.
+const TRAIN_STEPS: f64 = 1000.0;
+
 impl Model {
     /// Opens what `source` names.
     pub fn open(source: &Source) -> Result<Self> {
         match source.paths.as_slice() {
             [folder] if folder.join("model_index.json").is_file() => Self::open_folder(folder),
             _ => Self::open_files(source),
+        }
+    }
+
+    /// Whether the low-noise expert works at `timestep`.
+    pub fn is_low(&self, timestep: f32) -> bool {
+        self.boundary.is_some_and(|b| f64::from(timestep) < b * TRAIN_STEPS)
+    }
+
+    /// The expert for high or low noise; the only one where there is one.
+    pub fn expert(&self, low: bool) -> &Expert {
+        match (&self.low, low) {
+            (Some(expert), true) => expert,
+            _ => &self.high,
         }
     }
 

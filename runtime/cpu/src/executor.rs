@@ -128,6 +128,7 @@ impl Executor for CpuExecutor {
     fn forecast(&self, graph: &Graph) -> Result<Requirements> {
         let mut needs = graph.footprint();
         self.check_memory(&needs)?;
+        needs.host = needs.activations + needs.states;
         needs.seconds = needs.flops as f64 / self.rate.unwrap_or(GUESSED_RATE);
         Ok(needs)
     }

@@ -38,6 +38,8 @@ pub struct Requirements {
     pub activations: u64,
     /// States read or written.
     pub states: u64,
+    /// The host's own memory: staging, results, and all values where the processor computes.
+    pub host: u64,
     /// Multiply-adds times two.
     pub flops: u64,
     /// Estimated seconds of a run: measured rates after [`Executor::measure`], else a guess.

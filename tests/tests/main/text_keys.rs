@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kinora::{DeviceChoice, open_executor};
+use kinora::{DeviceChoice, MemoryArgs, open_executor};
 use kinora_graph::{Executor, HostTensor, NoControl, Precision};
 use kinora_models::pipeline::{Condition, Denoiser, Settings, Silent, encode_text, initial_noise};
 use kinora_models::sampler::Preset;
@@ -14,7 +14,7 @@ use kinora_quant::Weights;
 use kinora_quant::synth::RuleWeights;
 
 fn executor() -> Box<dyn Executor> {
-    open_executor(&DeviceChoice::Cpu, Precision::F32).unwrap()
+    open_executor(&DeviceChoice::Cpu, Precision::F32, &MemoryArgs::default()).unwrap()
 }
 
 /// Both experts, with and without guidance.

@@ -1,6 +1,6 @@
 //! Decoding in tiles, as a whole; that its numbers are the reference's is for the goldens to say.
 
-use kinora::{DeviceChoice, open_executor};
+use kinora::{DeviceChoice, MemoryArgs, open_executor};
 use kinora_graph::Precision;
 use kinora_models::pipeline::{Event, Listener, decode};
 use kinora_models::wan::Model;
@@ -30,7 +30,7 @@ impl Listener for Counter {
 const SHAPE: [usize; 3] = [3, 6, 5];
 
 fn frames(model: &Model, tiling: Option<Tiling>) -> (Vec<Vec<f32>>, Counter) {
-    let mut executor = open_executor(&DeviceChoice::Cpu, Precision::F32).unwrap();
+    let mut executor = open_executor(&DeviceChoice::Cpu, Precision::F32, &MemoryArgs::default()).unwrap();
     let elements = model.vae_config.z_dim * SHAPE.iter().product::<usize>();
     let latent = kinora_models::noise::randn(3, elements);
     let (mut frames, mut counter) = (Vec::new(), Counter::default());

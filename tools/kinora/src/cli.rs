@@ -90,6 +90,8 @@ impl From<PrecisionArg> for Precision {
 pub enum Command {
     /// Render a clip from a prompt
     Render(Box<crate::render::RenderArgs>),
+    /// Say what a render would take and whether it fits, without rendering
+    Plan(Box<crate::render::PlanArgs>),
     /// List what can compute here
     Devices,
     /// Say what a file or folder is, what it holds and what would run it
@@ -148,6 +150,7 @@ pub fn main() -> ExitCode {
     interrupt::install();
     let result = match &cli.command {
         Command::Render(args) => crate::render::run(&cli.global, args),
+        Command::Plan(args) => crate::render::plan(&cli.global, args),
         Command::Devices => commands::devices::run(&cli.global),
         Command::Inspect(args) => commands::inspect::run(&cli.global, args),
         Command::Verify(args) => commands::verify::run(&cli.global, args),

@@ -18,6 +18,17 @@ pub(crate) fn memory(count: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
+/// `4 s`, `12 min`, `3.5 h`, `2.1 days`: a duration that is only estimated.
+pub(crate) fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 1.0 => "a second".to_owned(),
+        s if s < 100.0 => format!("{s:.0} s"),
+        s if s < 6000.0 => format!("{:.0} min", s / 60.0),
+        s if s < 48.0 * 3600.0 => format!("{:.1} h", s / 3600.0),
+        s => format!("{:.1} days", s / 86400.0),
+    }
+}
+
 /// `17`, `4.2 M`: a count of things.
 pub(crate) fn count(count: u64) -> String {
     scaled(count, ["", "thousand", "M", "G", "T", "P"])

@@ -78,6 +78,9 @@ mod tests {
     fn the_driver_tells_what_there_is() {
         let Ok(device) = crate::Device::open(None) else { return };
         let memory = device.memory().expect("a Vulkan driver");
-        assert!(memory.heap > MARGIN && memory.free.is_none_or(|free| free <= memory.heap), "{memory:?}");
+        assert!(
+            memory.heap > MARGIN && memory.free.is_none_or(|free| free <= memory.heap),
+            "{memory:?}"
+        );
     }
 }

@@ -15,14 +15,14 @@ use kinora_graph::{Error, Result};
 pub use adapters::{AdapterDescription, DEVICE_VARIABLE, DeviceClass, adapters};
 pub(crate) use faults::Faults;
 pub(crate) use ledger::Allocation;
-pub use memory::DeviceMemory;
 pub use ledger::Ledger;
+pub use memory::DeviceMemory;
 pub(crate) use pipelines::Pipeline;
 
 use crate::plan::Capabilities;
 use pipelines::Pipelines;
 use transfer::Staging;
-pub(crate) use transfer::{Feed, STAGE, Staged};
+pub(crate) use transfer::{Feed, STAGE, STAGING, Staged};
 
 /// An open device. Shared by the executors that run on it.
 pub struct Device {

@@ -15,6 +15,9 @@ pub(crate) const STAGE: u64 = 16 << 20;
 /// Staging buffers: some are filled while others are copied.
 const STAGES: usize = 4;
 
+/// Bytes of all of them.
+pub(crate) const STAGING: u64 = STAGE * STAGES as u64;
+
 /// How long to wait before looking whether the device has finished something.
 const GLANCE: Duration = Duration::from_micros(200);
 

@@ -250,6 +250,8 @@ impl Plan {
             streamed: residency.streamed,
             activations: self.arenas.iter().sum(),
             states: self.states.iter().map(|s| s.bytes).sum(),
+            // Results are mapped, then copied.
+            host: 2 * self.outputs.iter().map(|port| port.region.size).sum::<u64>(),
             flops: self.ops.iter().map(|op| op.cost.flops).sum(),
             seconds: self.seconds(),
         }

@@ -36,7 +36,13 @@ impl Rates {
         let weights: Arc<dyn Weights> = Arc::new(BTreeMap::from([("linear.weight".to_owned(), weight)]));
         let mut b = Builder::new(&*weights);
         let x = b.input("x", &[ROWS, WIDTH]);
-        let y = b.linear(&Scope::root(), "linear", x, WIDTH, Epilogue::Activation(Activation::None))?;
+        let y = b.linear(
+            &Scope::root(),
+            "linear",
+            x,
+            WIDTH,
+            Epilogue::Activation(Activation::None),
+        )?;
         let large = b.concat(&[y, y, y, y])?;
         let sum = b.add(large, large)?;
         let shifted = b.add(sum, large)?;

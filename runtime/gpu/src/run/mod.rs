@@ -16,7 +16,7 @@ use kinora_graph::{
 };
 use kinora_quant::Weights;
 
-use crate::device::{Device, Staged};
+use crate::device::{Device, STAGING, Staged};
 use crate::plan::{Capabilities, Options, Plan, Port, Residency};
 use flight::{Flight, Pace};
 use measure::Rates;
@@ -79,6 +79,7 @@ impl GpuExecutor {
 
     fn needs(&self, plan: &Plan, residency: &Residency) -> Requirements {
         let mut needs = plan.requirements(residency);
+        needs.host += STAGING;
         if let Some(rates) = self.rates {
             let work: f64 = plan.ops.iter().map(|op| rates.speed.seconds(op.cost)).sum();
             needs.seconds = work + residency.streamed as f64 / rates.upload;

@@ -7,14 +7,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kinora_models::pipeline::{Event, Listener, Stage};
 use serde_json::json;
 
-use crate::interrupt;
+use crate::{interrupt, units};
 
 /// Tells the user what happens.
 pub(super) struct Reporter {
     kind: Kind,
     stage_started: Instant,
-    /// Steps or latent frames of the stage.
-    count: usize,
 }
 
 enum Kind {
@@ -35,7 +33,6 @@ impl Reporter {
         Self {
             kind,
             stage_started: Instant::now(),
-            count: 1,
         }
     }
 
@@ -70,6 +67,10 @@ impl Reporter {
             Event::Step { done, count } => bar.set_message(format!("step {done}/{count}")),
             Event::Finished { .. } => bar.finish(),
             Event::Warning(text) => bar.suspend(|| eprintln!("warning: {text}")),
+            Event::Loading { done, total, .. } if done < total => {
+                bar.set_message(format!("loading {} of {}", units::memory(*done), units::memory(*total)));
+            }
+            Event::Loading { .. } => bar.set_message(""),
             Event::Planned { .. } => {}
         }
     }
@@ -84,7 +85,7 @@ impl Reporter {
             Event::Finished { stage: Stage::Sampling } => {}
             Event::Finished { stage } => eprintln!("{stage}: done in {seconds:.1} s"),
             Event::Warning(text) => eprintln!("warning: {text}"),
-            Event::Started { .. } | Event::Planned { .. } | Event::Progress { .. } => {}
+            Event::Started { .. } | Event::Planned { .. } | Event::Loading { .. } | Event::Progress { .. } => {}
         }
     }
 
@@ -94,8 +95,12 @@ impl Reporter {
             Event::Started { stage, count } => json!({ "event": "started", "stage": stage, "count": count }),
             Event::Planned { stage, needs } => json!({
                 "event": "planned", "stage": stage, "weight_bytes": needs.weights, "activation_bytes": needs.activations,
-                "state_bytes": needs.states, "flops": needs.flops,
+                "state_bytes": needs.states, "device_bytes": needs.device_bytes(), "streamed_bytes": needs.streamed,
+                "flops": needs.flops,
             }),
+            Event::Loading { stage, done, total } => {
+                json!({ "event": "loading", "stage": stage, "done_bytes": done, "total_bytes": total })
+            }
             Event::Progress { stage, done } => {
                 json!({ "event": "progress", "stage": stage, "done": done, "seconds": seconds })
             }
@@ -116,8 +121,8 @@ fn emit(value: &serde_json::Value) {
 
 impl Listener for Reporter {
     fn event(&mut self, event: &Event) {
-        if let Event::Started { count, .. } = event {
-            (self.stage_started, self.count) = (Instant::now(), *count);
+        if let Event::Started { .. } = event {
+            self.stage_started = Instant::now();
         }
         match self.kind {
             Kind::Bar(_) => self.bar(event),

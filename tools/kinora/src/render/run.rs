@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use kinora_graph::{Executor, Precision, Requirements};
+use kinora_graph::{Executor, Precision};
 use kinora_media::{Frame, Sink};
 use kinora_models::pipeline::{
-    Checkpoint, Condition, Denoiser, Event, Listener, Progress, Settings, Stage, decode, encode_condition, encode_text,
-    initial_noise,
+    Checkpoint, Condition, Denoiser, Event, Listener, Plan, Progress, Settings, Stage, decode, encode_condition,
+    encode_text, initial_noise,
 };
 use kinora_models::wan::{Conditioning, Model};
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,9 @@ use serde_json::json;
 use super::args::{FileArgs, ModelArgs, RenderArgs};
 use super::progress::Reporter;
 use super::settings::{About, resolve};
-use super::{model, output};
+use super::{model, outlook, output};
 use crate::cli::{Global, Misuse};
-use crate::{interrupt, open_executor, units};
+use crate::{interrupt, open_executor};
 
 /// What a checkpoint needs beside the model's own data to go on by itself.
 #[derive(Serialize, Deserialize)]
@@ -58,14 +58,14 @@ pub(crate) fn run(global: &Global, args: &RenderArgs) -> anyhow::Result<ExitCode
     )?);
     let mut executor = open_executor(&global.device, global.precision.into(), &global.memory)?;
     executor.set_profiling(args.profile);
-    render.announce(&*executor)?;
+    let plan = render.announce(global, &mut *executor)?;
 
     let latent = match stored {
         Some((_, checkpoint)) if args.from_latents.is_some() => checkpoint.progress.latent,
-        Some((_, checkpoint)) => render.sample(&mut *executor, Some(checkpoint))?,
-        None => render.sample(&mut *executor, None)?,
+        Some((_, checkpoint)) => render.sample(&mut *executor, &plan, Some(checkpoint))?,
+        None => render.sample(&mut *executor, &plan, None)?,
     };
-    render.write(&mut *executor, &latent, &mut sink)?;
+    render.write(&mut *executor, &plan, &latent, &mut sink)?;
     let written = sink.take().expect("the sink is finished once").finish()?;
     if args.from_latents.is_none() {
         // The clip is whole: the state of the run has done its duty.
@@ -136,7 +136,7 @@ impl<'a> Render<'a> {
                 checkpoint.check(path, &model)?;
                 checkpoint.settings.clone()
             }
-            None => resolve(args, &model, like.map(|l| l.settings))?,
+            None => resolve(args.prompt.as_deref(), &args.clip, &model, like.map(|l| l.settings))?,
         };
         let fingerprints = model::fingerprints(&model)?;
         if let Some((path, checkpoint)) = stored
@@ -173,52 +173,26 @@ impl<'a> Render<'a> {
         }
     }
 
-    /// Says what will be done and what it needs.
-    fn announce(&mut self, executor: &dyn Executor) -> anyhow::Result<()> {
-        let settings = &self.settings;
-        let needs = kinora_models::pipeline::estimate(&self.model, settings)?;
-        let total = |n: &Requirements| n.weights + n.activations + n.states;
-        let stages: Vec<String> = needs
-            .iter()
-            .map(|(stage, n)| format!("{stage} {}", units::bytes(total(n))))
-            .collect();
-        let most = needs.iter().map(|(_, n)| total(n)).max().unwrap_or(0);
-        let runs = |stage: Stage| {
-            if stage == Stage::Sampling {
-                settings.steps as u64
-            } else {
-                1
-            }
-        };
-        let flops: u64 = needs.iter().map(|(stage, n)| n.flops * runs(*stage)).sum();
-        let event = json!({
-            "event": "render", "settings": settings, "model": self.model.name(), "device": executor.describe(),
-            "needed_bytes": most, "flops": flops, "output": self.request.output,
-        });
-        let text = format!(
-            "{}: {}x{}, {} frames, {} steps ({}), guidance {} and {}, shift {}, seed {}\n\
-             on {}: needs about {} of memory ({}) and {}FLOP; the time left is known after the first step",
-            self.model.name(),
-            settings.width,
-            settings.height,
-            settings.frames,
-            settings.steps,
-            settings.sampler,
-            settings.guidance[0],
-            settings.guidance[1],
-            settings.shift,
-            settings.seed,
-            executor.describe(),
-            units::bytes(most),
-            stages.join(", "),
-            units::count(flops),
-        );
-        self.reporter.tell(&event, &text);
-        Ok(())
+    /// Says what will be done and what it takes; refuses what does not fit.
+    fn announce(&mut self, global: &Global, executor: &mut dyn Executor) -> anyhow::Result<Plan> {
+        executor.measure()?;
+        let plan = Plan::new(&self.model, &self.settings, executor, global.memory.ram())?;
+        let mut event = outlook::event(&plan, &self.model, &self.settings, executor);
+        event["event"] = "render".into();
+        event["output"] = serde_json::to_value(&self.request.output)?;
+        let heading = outlook::heading(&self.model, &self.settings);
+        self.reporter
+            .tell(&event, &format!("{heading}\n{}", outlook::text(&plan, executor)));
+        Ok(plan)
     }
 
     /// Text, picture, sampling: the finished latent.
-    fn sample(&mut self, executor: &mut dyn Executor, stored: Option<Checkpoint>) -> anyhow::Result<Vec<f32>> {
+    fn sample(
+        &mut self,
+        executor: &mut dyn Executor,
+        plan: &Plan,
+        stored: Option<Checkpoint>,
+    ) -> anyhow::Result<Vec<f32>> {
         let (text, condition, progress) = match stored {
             Some(c) => (c.text, c.condition, Some(c.progress)),
             None => {
@@ -235,7 +209,7 @@ impl<'a> Render<'a> {
         };
         let (model, settings) = (&self.model, &self.settings);
         let noise = initial_noise(model, settings);
-        let mut denoiser = Denoiser::new(model, settings, &condition, &text, noise)?;
+        let mut denoiser = Denoiser::new(model, settings, &condition, &text, noise)?.with_text_keys(plan.text_keys);
         if let Some(progress) = progress {
             denoiser.restore(progress)?;
         }
@@ -331,6 +305,7 @@ impl<'a> Render<'a> {
     fn write(
         &mut self,
         executor: &mut dyn Executor,
+        plan: &Plan,
         latent: &[f32],
         sink: &mut Option<Box<dyn Sink>>,
     ) -> anyhow::Result<()> {
@@ -346,7 +321,7 @@ impl<'a> Render<'a> {
             executor,
             latent,
             shape,
-            None,
+            plan.tiling,
             &mut self.reporter,
             &mut sink_frame,
         );

@@ -9,7 +9,7 @@ use kinora_models::pipeline::Settings;
 use kinora_models::wan::Model;
 use serde::{Deserialize, Serialize};
 
-use super::args::{ClipArgs, ModelArgs, RenderArgs};
+use super::args::{ClipArgs, ModelArgs};
 use crate::cli::Misuse;
 
 /// Metadata key under which a clip carries [`About`].
@@ -61,9 +61,12 @@ impl About {
 }
 
 /// Settings of a new render.
-pub(super) fn resolve(args: &RenderArgs, model: &Model, like: Option<Settings>) -> anyhow::Result<Settings> {
-    let clip = &args.clip;
-    let prompt = args.prompt.as_deref();
+pub(super) fn resolve(
+    prompt: Option<&str>,
+    clip: &ClipArgs,
+    model: &Model,
+    like: Option<Settings>,
+) -> anyhow::Result<Settings> {
     let mut settings = match like {
         Some(mut like) => {
             if let Some(prompt) = prompt {
