@@ -31,6 +31,7 @@ pub mod linear;
 pub mod matmul;
 pub mod norm;
 pub mod qk_norm_rope;
+pub mod quantize_rows;
 pub mod rearrange;
 pub mod softmax;
 pub mod unary;

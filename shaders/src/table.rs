@@ -2,7 +2,7 @@
 
 use crate::{
     Call, Kernel, Shader, attention, binary, combine, conv3d, fill, gather, linear, matmul, norm, qk_norm_rope,
-    rearrange, softmax, unary,
+    quantize_rows, rearrange, softmax, unary,
 };
 
 /// Every variant of every kernel.
@@ -18,6 +18,7 @@ pub fn shaders() -> Vec<Shader> {
         .chain(of::<norm::Norm>())
         .chain(of::<qk_norm_rope::QkNormRope>())
         .chain(of::<gather::Gather>())
+        .chain(of::<quantize_rows::QuantizeRows>())
         .chain(of::<rearrange::Rearrange>())
         .chain(of::<unary::Unary>())
         .chain(of::<binary::Binary>())
@@ -30,7 +31,7 @@ pub fn shaders() -> Vec<Shader> {
 pub type Calls = fn(u64) -> Vec<Call>;
 
 /// Every kernel's name and test calls.
-pub const CALLS: [(&str, Calls); 13] = [
+pub const CALLS: [(&str, Calls); 14] = [
     ("linear", |seed| {
         linear::cases().iter().map(|case| case.call(seed)).collect()
     }),
@@ -54,6 +55,9 @@ pub const CALLS: [(&str, Calls); 13] = [
     }),
     ("gather", |seed| {
         gather::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("quantize_rows", |seed| {
+        quantize_rows::cases().iter().map(|case| case.call(seed)).collect()
     }),
     ("rearrange", |seed| {
         rearrange::cases().iter().map(|case| case.call(seed)).collect()

@@ -127,6 +127,12 @@ impl From<u32> for Constant {
     }
 }
 
+impl From<f32> for Constant {
+    fn from(value: f32) -> Self {
+        Self(format!("{value:e}f"))
+    }
+}
+
 impl From<bool> for Constant {
     fn from(value: bool) -> Self {
         Self(value.to_string())

@@ -121,7 +121,7 @@ fn calls_keep_to_the_limits() {
                 call.name
             );
             assert!(
-                call.operands[call.out].len() >= 4 * call.expected.len(),
+                call.elements.decode(&call.operands[call.out]).len() >= call.expected.len(),
                 "{}",
                 call.name
             );
