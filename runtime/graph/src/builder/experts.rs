@@ -24,10 +24,17 @@ impl Builder<'_> {
         self.label(scope, name);
         let tokens = self.graph.node(op.logits).rows();
         let &[rows, k] = self.shape(op.ids) else {
-            return Err(self.shape_error("expert_weights", format!("ids must be [T, k], not {:?}", self.shape(op.ids))));
+            return Err(self.shape_error(
+                "expert_weights",
+                format!("ids must be [T, k], not {:?}", self.shape(op.ids)),
+            ));
         };
         if rows != tokens || !matches!(self.graph.node(op.ids).op, Op::TopK { .. }) {
-            let why = format!("ids {:?} are no choice among logits {:?}", self.shape(op.ids), self.shape(op.logits));
+            let why = format!(
+                "ids {:?} are no choice among logits {:?}",
+                self.shape(op.ids),
+                self.shape(op.logits)
+            );
             return Err(self.shape_error("expert_weights", why));
         }
         Ok(self.push(Op::ExpertWeights(op), vec![tokens, k]))
