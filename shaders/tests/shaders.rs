@@ -39,6 +39,9 @@ fn globals_are_the_bindings() {
         let mut found = vec![None; shader.bindings.len()];
         for (_, global) in module.global_variables.iter() {
             let size = module.types[global.ty].inner.size(module.to_ctx());
+            if global.space == AddressSpace::Private {
+                continue;
+            }
             if global.space == AddressSpace::WorkGroup {
                 memory += size;
                 continue;

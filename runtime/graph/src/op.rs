@@ -25,6 +25,16 @@ pub enum MatrixLayout {
     },
 }
 
+impl MatrixLayout {
+    /// Whether elements of a row change places on their way from the file.
+    pub fn moves_elements(self) -> bool {
+        match self {
+            Self::RowMajor => false,
+            Self::ChannelsLast { channels, taps } => channels > 1 && taps > 1,
+        }
+    }
+}
+
 /// A weight matrix `[N, K]` of a file, kept in its stored type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Matrix {

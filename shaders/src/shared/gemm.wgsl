@@ -2,7 +2,7 @@
 // result, ACROSS of them along its columns. Snippets give
 //   Number, Sum, product, rounded_a, rounded_b, depth()     the arithmetic (`numbers`)
 //   b_lane, fill_b                                          how B gets into its tile (`fill_b`)
-//   fn tile_rows(tile, height) -> vec2<u32>                 first and last row (exclusive) of a row of tiles
+//   fn tile_rows(tile, height, thread) -> vec2<u32>         first row of a row of tiles, and the row behind the last
 // and the kernel
 //   RowState, fn row_state(row) -> RowState                 what it needs to know of four rows of A from `row` on
 //   fn load_a(RowState, k) -> vec4<Number>                  their elements at k (any number where there is no such row)
@@ -22,7 +22,7 @@ var<workgroup> tile_b: array<vec4<Number>, STEP * B_STRIDE>;
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let rows = tile_rows(group.y, DOWN * 8u);
+    let rows = tile_rows(group.y, DOWN * 8u, thread);
     if rows.x >= rows.y {
         return;
     }
