@@ -1,5 +1,7 @@
 //#include common
-//#include weight
+//#include numbers
+//#include weight_columns
+//#include first_weight
 
 struct Params {
     m: u32,
@@ -74,16 +76,6 @@ fn load_a(row: RowState, k: u32) -> vec4<f32> {
     );
 }
 
-fn column_state(column: u32) -> vec4<u32> {
-    let columns = min(vec4<u32>(column, column + 1u, column + 2u, column + 3u), vec4<u32>(params.n - 1u));
-    let rows = columns + params.first_weight_row;
-    return vec4<u32>(weight_row(rows.x), weight_row(rows.y), weight_row(rows.z), weight_row(rows.w));
-}
-
-fn load_b(column: vec4<u32>, k: u32) -> vec4<f32> {
-    return vec4<f32>(load_weight(column.x, k), load_weight(column.y, k), load_weight(column.z, k), load_weight(column.w, k));
-}
-
 fn store(local_row: u32, local_column: u32, y: vec4<f32>) {
     let column = params.first_column + local_column;
     let place = (params.first_row + local_row) * params.out_stride + column;
@@ -99,4 +91,5 @@ fn store(local_row: u32, local_column: u32, y: vec4<f32>) {
     }
 }
 
+//#include all_rows
 //#include gemm

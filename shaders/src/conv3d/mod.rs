@@ -94,9 +94,8 @@ impl Kernel for Conv3d {
 
     fn shader(&self) -> Shader {
         let text = Text::new(include_str!("kernel.wgsl"))
-            .snippet("weight", self.weight.snippet())
-            .constant("ROUND_A", self.round_f16)
-            .constant("ROUND_B", self.round_f16)
+            .weight(self.weight)
+            .floats(self.round_f16, self.round_f16)
             .constant("ACROSS", self.tile.across())
             .constant("B_COLUMNS_FIRST", false);
         let rounding = if self.round_f16 { ".f16" } else { "" };
