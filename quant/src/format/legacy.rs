@@ -53,13 +53,21 @@ fn decode_nibbles<const MINIMUM: bool, const FIFTH: bool>(bytes: &[u8], out: &mu
         } else {
             0
         };
-        for (i, o) in out.iter_mut().enumerate() {
-            let low = (block[low_at + i % 16] >> (i / 16 * 4)) & 15;
-            let q = i32::from(low) | ((fifth >> i & 1) << 4) as i32;
+        let mut codes = [0u8; BLOCK];
+        let (first, second) = codes.split_at_mut(BLOCK / 2);
+        for ((first, second), byte) in first.iter_mut().zip(second).zip(&block[low_at..]) {
+            (*first, *second) = (byte & 15, byte >> 4);
+        }
+        if FIFTH {
+            for (i, code) in codes.iter_mut().enumerate() {
+                *code |= (((fifth >> i) & 1) << 4) as u8;
+            }
+        }
+        for (o, q) in out.iter_mut().zip(codes) {
             *o = if MINIMUM {
-                d * q as f32 + minimum
+                d * f32::from(q) + minimum
             } else {
-                d * (q - zero) as f32
+                d * f32::from(q as i8 - zero)
             };
         }
     }

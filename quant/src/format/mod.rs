@@ -7,7 +7,8 @@
 //! - `fn load_weight4(row: u32, k: u32) -> vec4<f32>`: elements k to k + 3, k a multiple of four; those at or past
 //!   `params.k` may be anything.
 //!
-//! A snippet may use those of `wgsl/bytes.wgsl` by `//#include bytes`.
+//! Decoders read whole words, and may read up to 16 bytes past the end of the last row. A snippet may use those of
+//! `wgsl/bytes.wgsl` by `//#include bytes`.
 
 mod float8;
 mod int4;

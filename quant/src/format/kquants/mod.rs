@@ -111,9 +111,16 @@ fn affine(block: &[u8], fifth: Option<&[u8]>, low: &[u8], out: &mut [f32]) {
     for (j, out) in out.chunks_exact_mut(32).enumerate() {
         let (scale, base) = scale_and_minimum(&block[4..16], j);
         let (scale, base) = (d * f32::from(scale), minimum * f32::from(base));
-        for (i, o) in out.iter_mut().enumerate() {
-            let high = fifth.map_or(0, |bits| ((bits[i] >> j) & 1) << 4);
-            let q = high | ((low[j / 2 * 32 + i] >> (j % 2 * 4)) & 15);
+        let mut codes = [0u8; 32];
+        for (code, bits) in codes.iter_mut().zip(&low[j / 2 * 32..]) {
+            *code = (bits >> (j % 2 * 4)) & 15;
+        }
+        if let Some(fifth) = fifth {
+            for (code, bits) in codes.iter_mut().zip(fifth) {
+                *code |= ((bits >> j) & 1) << 4;
+            }
+        }
+        for (o, q) in out.iter_mut().zip(codes) {
             *o = scale * f32::from(q) - base;
         }
     }
