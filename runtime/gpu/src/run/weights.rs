@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 
 use kinora_graph::{Error, Graph, MatrixLayout, Op, Result};
 use kinora_quant::Weights;
+use kinora_shaders::WeightType;
 
 use crate::device::{Allocation, Device, STAGE, Staged};
 use crate::plan::{Fixed, Plan, Source, Weight};
@@ -129,10 +130,11 @@ pub(super) fn fill(plan: &Plan, weights: &dyn Weights, piece: &Piece, staged: &m
     let info = weights
         .info(&weight.name)
         .ok_or_else(|| weights.missing(&weight.name))?;
-    let as_stored = info.dtype == weight.dtype && !reordered(weight);
+    // Some types differ in name alone: an int8 matrix is read alike whether its rows were rotated or not.
+    let as_stored = WeightType::from_dtype(info.dtype).is_some_and(|read| read.dtype() == weight.dtype);
     // A file may have unit dimensions in front; then rows cannot be asked for.
     let by_rows = info.shape.first().is_some_and(|n| n * weight.k == info.elements());
-    if as_stored && by_rows && info.dtype.format().tail.is_some() {
+    if as_stored && by_rows && !weight.layout.moves_elements() && info.dtype.format().tail.is_some() {
         // Records are put together from several tensors.
         let step = (RUN / weight.row_bytes()).max(1);
         let mut run = vec![0; step * weight.row_bytes()];
@@ -162,7 +164,7 @@ pub(super) fn fill(plan: &Plan, weights: &dyn Weights, piece: &Piece, staged: &m
             }
         }
     };
-    if info.dtype == weight.dtype {
+    if as_stored {
         staged.write(&ordered(&data, weight));
     } else {
         let mut values = vec![0f32; piece.rows.len() * weight.k];
@@ -172,20 +174,15 @@ pub(super) fn fill(plan: &Plan, weights: &dyn Weights, piece: &Piece, staged: &m
     Ok(())
 }
 
-fn reordered(weight: &Weight) -> bool {
-    matches!(weight.layout, MatrixLayout::ChannelsLast { channels, taps } if channels > 1 && taps > 1)
-}
-
 /// Rows in the order of the kernels.
 fn ordered<'a>(data: &'a [u8], weight: &Weight) -> Cow<'a, [u8]> {
     match weight.layout {
-        MatrixLayout::ChannelsLast { channels, taps } if reordered(weight) => {
-            // Plain types only: builders refuse convolutions in others.
-            let size = weight.row_bytes() / weight.k;
-            let mut out = vec![0; data.len()];
-            let rows = data.chunks(weight.k * size).zip(out.chunks_mut(weight.k * size));
-            for (from, to) in rows {
-                for (tap, to) in to.chunks_mut(channels * size).enumerate() {
+        MatrixLayout::ChannelsLast { channels, taps } if weight.layout.moves_elements() => {
+            // What lies behind the elements (a scale) stays there.
+            let mut out = data.to_vec();
+            let (size, row) = (weight.dtype.format().block_bytes, weight.row_bytes());
+            for (from, to) in data.chunks(row).zip(out.chunks_mut(row)) {
+                for (tap, to) in to[..weight.k * size].chunks_mut(channels * size).enumerate() {
                     for (channel, to) in to.chunks_mut(size).enumerate() {
                         let at = (channel * taps + tap) * size;
                         to.copy_from_slice(&from[at..at + size]);
