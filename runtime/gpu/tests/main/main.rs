@@ -5,6 +5,7 @@ mod graphs;
 mod kernels;
 mod large;
 mod plans;
+mod references;
 mod runs;
 mod splits;
 mod zoo;
