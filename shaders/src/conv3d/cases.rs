@@ -59,8 +59,8 @@ pub fn cases() -> Vec<Case> {
             }
         }
     };
-    let all: Vec<_> = WeightType::all().map(|weight| (weight, false)).collect();
-    let rounded = &[(WeightType::F32, true), (WeightType::F16, true), (WeightType::BF16, true)][..];
+    let all: Vec<_> = WeightType::all().map(|w| (w, false)).collect();
+    let rounded = [WeightType::F32, WeightType::F16, WeightType::BF16].map(|w| (w, true));
     let f32_only = &[(WeightType::F32, false)][..];
     let both = flags::BIAS | flags::RESIDUAL;
     case(
@@ -70,6 +70,16 @@ pub fn cases() -> Vec<Case> {
         [1, 1, 1],
         [0, 1, 1, 1, 1],
         both,
+        true,
+        &rounded,
+    );
+    case(
+        [0, 1, 2, 3],
+        [3, 1, 1, 12],
+        5,
+        [1, 1, 1],
+        [2, 0, 0, 0, 0],
+        flags::BIAS,
         true,
         &all,
     );
@@ -81,7 +91,7 @@ pub fn cases() -> Vec<Case> {
         causal,
         flags::BIAS,
         false,
-        rounded,
+        &rounded,
     );
     case(
         [1, 2, 6, 6],
