@@ -137,8 +137,12 @@ fn quantized(x: &[f32], k: usize) -> (Vec<f32>, Vec<f32>) {
 
 /// Bytes and scales of the rows of an int8 matrix.
 fn stored_bytes(weights: &dyn Weights, matrix: &Matrix) -> (Vec<f32>, Vec<f32>) {
-    let rows = weights.rows(&matrix.name, matrix.rows.clone()).unwrap();
-    let rows = rows.data.chunks(matrix.row_bytes());
+    let tensor = weights.tensor(&matrix.name).unwrap();
+    let rows = tensor
+        .data
+        .chunks(matrix.row_bytes())
+        .skip(matrix.rows.start)
+        .take(matrix.n());
     let scale = |row: &[u8]| f32::from_le_bytes(row[matrix.k..matrix.k + 4].try_into().unwrap());
     let bytes = |row: &[u8]| row[..matrix.k].iter().map(|b| f32::from(*b as i8)).collect::<Vec<_>>();
     (rows.clone().flat_map(bytes).collect(), rows.map(scale).collect())
@@ -504,11 +508,15 @@ fn activation(activation: Activation) -> naive::Activation {
 
 /// The rows of a weight in the order of its layout, one element after another.
 fn decode(weights: &dyn Weights, matrix: &Matrix) -> Vec<f32> {
-    let mut all = weights.tensor(&matrix.name).unwrap().to_f32().unwrap();
-    if let Some(rotation) = matrix.rotation() {
+    if matrix.rotation().is_some() {
         // As stored: what it is multiplied with is rotated instead.
-        rotation.rotate(&mut all);
+        let (bytes, scales) = stored_bytes(weights, matrix);
+        let rows = bytes.chunks(matrix.k).zip(scales);
+        return rows
+            .flat_map(|(row, scale)| row.iter().map(move |q| q * scale))
+            .collect();
     }
+    let all = weights.tensor(&matrix.name).unwrap().to_f32().unwrap();
     let rows = &all[matrix.rows.start * matrix.k..matrix.rows.end * matrix.k];
     match matrix.layout {
         MatrixLayout::RowMajor => rows.to_vec(),
