@@ -329,7 +329,7 @@ pub(crate) fn quantized(seed: u64) -> Specimen {
         t.layer(name, &[70, width], dtype);
     }
     t.add("d.pre_quant_scale", &[width], DType::F32);
-    let (experts, hidden) = (t.size(4, 20), t.size(1, 40));
+    let (experts, hidden) = (t.size(12, 20), t.size(24, 40));
     t.add(
         "up.weight",
         &[experts, 2 * hidden, width],
