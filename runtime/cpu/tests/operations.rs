@@ -2,11 +2,12 @@
 
 mod naive;
 
+use kinora_graph::experts::{Scoring, Source};
 use kinora_graph::{
     Activation, Attention, Epilogue, Gate, HostTensor, Modulation, Norm, NormKind, Padding, Precision, Rearrange, Rows,
     Scope, UnaryOp,
 };
-use kinora_quant::DType;
+use kinora_quant::{DType, Rotation};
 use kinora_shaders::call::Random;
 use naive::Setting;
 use proptest::prelude::*;
@@ -92,6 +93,102 @@ fn linear_layers_of_several_panels() {
     // 16 MiB of decoded weight are 2 of these 3 thousand rows.
     linear(1, [40, 2000, 3000]);
     linear(2, [3, 2000, 3000]);
+}
+
+/// Int8 weights: quantised rows of x, or numbers.
+fn int8(seed: u64, [m, n]: [usize; 2]) {
+    let random = &mut Random::new(seed);
+    let mut setting = Setting::default();
+    let dtype = pick(
+        random,
+        &[
+            DType::Int8,
+            DType::Int8ConvRot(Rotation::G16),
+            DType::Int8ConvRot(Rotation::G64),
+            DType::Int8ConvRot(Rotation::G1024),
+        ],
+    );
+    let k = 37_usize.next_multiple_of(dtype.format().block) * size(random, 1, 3);
+    let rows = n + size(random, 0, 5);
+    setting.tensor(random, "to.weight", dtype, &[rows, k], 1.0 / (k as f32).sqrt());
+    setting.tensor(random, "to.bias", DType::F32, &[rows], 1.0);
+    setting.random_input(random, "x", &[m, k], 1.5);
+    let weight_only = flip(random);
+    setting.check(precision(random), |b, v| {
+        let root = Scope::root();
+        let silu = Epilogue::Activation(Activation::Silu);
+        if weight_only {
+            return b.linear_weight_only(&root, "to", v["x"], rows, 0..n, silu).unwrap();
+        }
+        b.linear_rows(&root, "to", v["x"], rows, rows - n..rows, silu).unwrap()
+    });
+}
+
+#[test]
+fn int8_sums_of_several_panels() {
+    // 16 MiB of decoded weight are 2 of these 3 thousand rows.
+    int8(1, [70, 3000]);
+}
+
+/// A layer with experts.
+fn experts(seed: u64, tokens: usize) {
+    let random = &mut Random::new(seed);
+    let mut setting = Setting::default();
+    let (count, k) = (size(random, 1, 20), size(random, 1, 4));
+    let (count, width) = (count.max(k), size(random, 1, 40));
+    let dtype = pick(
+        random,
+        &[
+            DType::F32,
+            DType::BF16,
+            DType::Q8_0,
+            DType::Int8,
+            DType::Int8ConvRot(Rotation::G16),
+        ],
+    );
+    let columns = dtype.format().block * size(random, 1, 3);
+    setting.tensor(random, "up.weight", dtype, &[count, width + 3, columns], 0.5);
+    setting.tensor(random, "up.bias", DType::F32, &[count, width + 3], 1.0);
+    setting.tensor(random, "down.weight", DType::F16, &[count, columns, width], 0.5);
+    setting.random_input(random, "x", &[tokens, columns], 1.5);
+    setting.random_input(random, "logits", &[tokens, count], 4.0);
+    let scoring = pick(random, &[Scoring::Softmax, Scoring::SoftmaxOfChosen, Scoring::Sigmoid]);
+    let normalize = flip(random);
+    setting.check(precision(random), |b, v| {
+        let root = Scope::root();
+        let (ids, weights) = b.route(&root, v["logits"], k, scoring, normalize, 1.5).unwrap();
+        let groups = b.group_by_expert(&root, "groups", ids).unwrap();
+        let hidden = b
+            .grouped_linear(
+                &root,
+                "up",
+                v["x"],
+                Source::Tokens,
+                groups,
+                width + 3,
+                2..width + 2,
+                Activation::Silu,
+            )
+            .unwrap();
+        let y = b
+            .grouped_linear(
+                &root,
+                "down",
+                hidden,
+                Source::Places,
+                groups,
+                columns,
+                0..columns,
+                Activation::None,
+            )
+            .unwrap();
+        b.scatter_experts(&root, "sum", y, groups, weights).unwrap()
+    });
+}
+
+#[test]
+fn experts_of_several_pieces() {
+    experts(3, 300);
 }
 
 fn conv3d(seed: u64) {
@@ -375,6 +472,16 @@ proptest! {
     #[test]
     fn linear_layers(seed: u64, m in 1usize..70, k in 1usize..200, n in 1usize..150) {
         linear(seed, [m, k, n]);
+    }
+
+    #[test]
+    fn int8_layers(seed: u64, m in 1usize..70, n in 1usize..90) {
+        int8(seed, [m, n]);
+    }
+
+    #[test]
+    fn layers_with_experts(seed: u64, tokens in 1usize..70) {
+        experts(seed, tokens);
     }
 
     #[test]

@@ -41,11 +41,14 @@ pub(super) fn expert_weights(frame: &Frame<'_>, op: &ExpertWeights) -> Result<Ve
         .zip(ids.par_chunks(k))
         .zip(rows)
         .for_each(|((out, ids), logits)| {
-            out.iter_mut().zip(ids).for_each(|(y, id)| *y = logits[*id as usize]);
+            let chosen: Vec<f32> = ids.iter().map(|id| logits[*id as usize]).collect();
             match op.scoring {
-                Scoring::Softmax => softmax(out, logits),
-                Scoring::SoftmaxOfChosen => softmax(out, &out.to_vec()),
-                Scoring::Sigmoid => out.iter_mut().for_each(|y| *y = 1.0 / (1.0 + (-*y).exp())),
+                Scoring::Softmax => softmax(out, &chosen, logits),
+                Scoring::SoftmaxOfChosen => softmax(out, &chosen, &chosen),
+                Scoring::Sigmoid => out
+                    .iter_mut()
+                    .zip(chosen)
+                    .for_each(|(y, v)| *y = 1.0 / (1.0 + (-v).exp())),
             }
             let total: f32 = if op.normalize { out.iter().sum() } else { 1.0 };
             out.iter_mut().for_each(|y| *y = *y / total * op.scale);
@@ -53,11 +56,13 @@ pub(super) fn expert_weights(frame: &Frame<'_>, op: &ExpertWeights) -> Result<Ve
     Ok(out)
 }
 
-/// Replaces logits by their share of the softmax over `among`.
-fn softmax(values: &mut [f32], among: &[f32]) {
+/// The shares of `logits` in the softmax over `among`.
+fn softmax(out: &mut [f32], logits: &[f32], among: &[f32]) {
     let highest = among.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f32 = among.iter().map(|v| (v - highest).exp()).sum();
-    values.iter_mut().for_each(|v| *v = (*v - highest).exp() / sum);
+    out.iter_mut()
+        .zip(logits)
+        .for_each(|(y, v)| *y = (v - highest).exp() / sum);
 }
 
 pub(super) fn group_by_expert(frame: &Frame<'_>, ids: Value, grouping: Grouping) -> Result<Vec<u32>> {

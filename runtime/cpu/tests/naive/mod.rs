@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kinora_cpu::CpuExecutor;
+use kinora_graph::experts::{Scoring, Source};
 use kinora_graph::{
-    Activation, BinaryOp, Builder, Epilogue, Executor, Graph, HostTensor, Matrix, MatrixLayout, NoControl, Node,
-    NormKind, Op, Precision, Rows, UnaryOp, Value,
+    Activation, BinaryOp, Builder, Epilogue, Executor, Graph, HostData, HostTensor, Matrix, MatrixLayout, NoControl,
+    Node, NormKind, Op, Precision, Rows, UnaryOp, Value,
 };
+use kinora_quant::int8::quantize_row;
 use kinora_quant::{DType, Tensor, Weights};
 use kinora_shaders as naive;
 use kinora_shaders::call::Random;
@@ -33,7 +35,7 @@ impl Setting {
     /// Adds a tensor of random numbers in ± `scale`.
     pub(crate) fn tensor(&mut self, random: &mut Random, name: &str, dtype: DType, shape: &[usize], scale: f32) {
         let values = random.floats(shape.iter().product(), scale);
-        let bytes = dtype.encode(values.len(), &values).unwrap();
+        let bytes = dtype.encode(*shape.last().unwrap(), &values).unwrap();
         self.tensors
             .insert(name.to_owned(), Tensor::new(dtype, shape, bytes).unwrap());
     }
@@ -97,7 +99,7 @@ impl Setting {
                     let found = &every[&format!("{:05}", value.index())];
                     compare(
                         node,
-                        found.as_f32().unwrap(),
+                        &numbers(found),
                         &expected(&graph, node, &known, &*weights, precision),
                     );
                     found.clone()
@@ -106,6 +108,44 @@ impl Setting {
             known.insert(value, found);
         }
     }
+}
+
+/// The elements as numbers, be they ids.
+fn numbers(tensor: &HostTensor) -> Vec<f32> {
+    match &tensor.data {
+        HostData::F32(values) => values.clone(),
+        HostData::U32(ids) => ids.iter().map(|id| *id as f32).collect(),
+    }
+}
+
+/// `x` as a product with `matrix` has it.
+fn rotated(x: &[f32], matrix: &Matrix) -> Vec<f32> {
+    let mut x = x.to_vec();
+    if let Some(rotation) = matrix.rotation() {
+        rotation.rotate(&mut x);
+    }
+    x
+}
+
+/// Rows of `k` elements as integers, and their scales.
+fn quantized(x: &[f32], k: usize) -> (Vec<f32>, Vec<f32>) {
+    let mut bytes = vec![0; x.len()];
+    let rows = x.chunks(k).zip(bytes.chunks_mut(k));
+    let scales = rows.map(|(row, bytes)| quantize_row(row, bytes)).collect();
+    (bytes.into_iter().map(f32::from).collect(), scales)
+}
+
+/// Bytes and scales of the rows of an int8 matrix.
+fn stored_bytes(weights: &dyn Weights, matrix: &Matrix) -> (Vec<f32>, Vec<f32>) {
+    let tensor = weights.tensor(&matrix.name).unwrap();
+    let rows = tensor
+        .data
+        .chunks(matrix.row_bytes())
+        .skip(matrix.rows.start)
+        .take(matrix.n());
+    let scale = |row: &[u8]| f32::from_le_bytes(row[matrix.k..matrix.k + 4].try_into().unwrap());
+    let bytes = |row: &[u8]| row[..matrix.k].iter().map(|b| f32::from(*b as i8)).collect::<Vec<_>>();
+    (rows.clone().flat_map(bytes).collect(), rows.map(scale).collect())
 }
 
 fn compare(node: &Node, found: &[f32], expected: &[f32]) {
@@ -171,16 +211,9 @@ fn expected(
                     naive::linear::Epilogue::Residual
                 }
             };
-            let kernel = naive::linear::Linear {
-                arithmetic: naive::linear::Arithmetic::Float {
-                    weight: WeightType::F32,
-                    round_f16: round_f16 && !op.precise,
-                },
-                epilogue,
-                tile: naive::linear::Tile::Square,
-            };
-            let operands = naive::linear::Operands {
-                x: get(op.x),
+            let x = rotated(get(op.x), &op.weight);
+            let mut factors = naive::linear::Operands {
+                x: &x,
                 weight: &weight(&op.weight),
                 bias: optional(op.bias),
                 residual,
@@ -188,7 +221,27 @@ fn expected(
                 rows,
                 ..Default::default()
             };
-            naive::linear::reference(&kernel, &p, operands, &mut out);
+            let (bytes, scales, weight_scales);
+            let mut arithmetic = naive::linear::Arithmetic::Float {
+                weight: WeightType::F32,
+                round_f16: round_f16 && !op.precise,
+            };
+            let integers;
+            if op.quantizes() {
+                arithmetic = naive::linear::Arithmetic::Int8;
+                (bytes, scales) = quantized(&x, op.weight.k);
+                (integers, weight_scales) = stored_bytes(weights, &op.weight);
+                factors.x = &bytes;
+                factors.x_scales = &scales;
+                factors.weight = &integers;
+                factors.weight_scales = &weight_scales;
+            }
+            let kernel = naive::linear::Linear {
+                arithmetic,
+                epilogue,
+                tile: naive::linear::Tile::Square,
+            };
+            naive::linear::reference(&kernel, &p, factors, &mut out);
         }
         Op::Conv3d(op) => {
             let [frames, height, width, channels] = graph.node(op.x).shape[..] else {
@@ -311,6 +364,94 @@ fn expected(
             };
             naive::gather::reference(&p, &weight(table), known[ids].as_u32().unwrap(), &mut out);
         }
+        Op::TopK { logits } => {
+            let p = naive::top_k::Params {
+                rows: node.rows() as u32,
+                columns: graph.node(*logits).columns() as u32,
+                k: node.columns() as u32,
+                first_row: 0,
+            };
+            let mut ids = vec![0; node.elements()];
+            naive::top_k::reference(&p, get(*logits), &mut ids);
+            out = ids.into_iter().map(|id| id as f32).collect();
+        }
+        Op::ExpertWeights(op) => {
+            let kernel = naive::expert_weights::ExpertWeights {
+                scoring: match op.scoring {
+                    Scoring::Softmax => naive::expert_weights::Scoring::Softmax,
+                    Scoring::SoftmaxOfChosen => naive::expert_weights::Scoring::SoftmaxOfChosen,
+                    Scoring::Sigmoid => naive::expert_weights::Scoring::Sigmoid,
+                },
+                normalize: op.normalize,
+            };
+            let p = naive::expert_weights::Params {
+                rows: node.rows() as u32,
+                columns: graph.node(op.logits).columns() as u32,
+                k: node.columns() as u32,
+                scale: op.scale,
+                ..Default::default()
+            };
+            let ids = known[&op.ids].as_u32().unwrap();
+            naive::expert_weights::reference(&kernel, &p, get(op.logits), ids, &mut out);
+        }
+        Op::GroupByExpert { ids, grouping } => {
+            let p = naive::group_by_expert::Params {
+                slots: grouping.slots as u32,
+                experts: grouping.experts as u32,
+                first_expert: 0,
+                last_expert: grouping.experts as u32,
+            };
+            let mut groups = vec![0; node.elements()];
+            naive::group_by_expert::reference(&p, known[ids].as_u32().unwrap(), &mut groups);
+            out = groups.into_iter().map(|i| i as f32).collect();
+        }
+        Op::GroupedLinear(op) => {
+            let kernel = naive::grouped_linear::GroupedLinear {
+                weight: WeightType::F32,
+                round_f16,
+                from_tokens: op.source == Source::Tokens,
+                activation: activation(op.activation),
+            };
+            let p = naive::grouped_linear::Params {
+                n: op.rows.len() as u32,
+                k: op.weight.k as u32,
+                slots: op.grouping.slots as u32,
+                experts: op.grouping.experts as u32,
+                last_expert: op.grouping.experts as u32,
+                expert_rows: op.expert_rows() as u32,
+                first_row: op.rows.start as u32,
+                per_row: (op.grouping.slots / graph.node(op.x).rows()) as u32,
+                flags: flag(flags::BIAS, op.bias.is_some()),
+                ..Default::default()
+            };
+            let operands = naive::grouped_linear::Operands {
+                x: &rotated(get(op.x), &op.weight),
+                weight: &weight(&op.weight),
+                groups: known[&op.groups].as_u32().unwrap(),
+                bias: optional(op.bias),
+            };
+            naive::grouped_linear::reference(&kernel, &p, operands, &mut out);
+        }
+        Op::ScatterExperts {
+            x,
+            groups,
+            grouping,
+            weights,
+        } => {
+            let p = naive::scatter_experts::Params {
+                rows: node.rows() as u32,
+                columns: node.columns() as u32,
+                k: graph.node(*weights).columns() as u32,
+                slots: grouping.slots as u32,
+                ..Default::default()
+            };
+            let operands = naive::scatter_experts::Operands {
+                x: get(*x),
+                groups: known[groups].as_u32().unwrap(),
+                weights: get(*weights),
+            };
+            naive::scatter_experts::reference(&p, operands, &mut out);
+        }
         Op::Rearrange { x, spec } => {
             let p = naive::rearrange::Params::new(&spec.sizes, &spec.strides, spec.offset, spec.reduce);
             naive::rearrange::reference(&p, get(*x), &mut out);
@@ -367,6 +508,14 @@ fn activation(activation: Activation) -> naive::Activation {
 
 /// The rows of a weight in the order of its layout, one element after another.
 fn decode(weights: &dyn Weights, matrix: &Matrix) -> Vec<f32> {
+    if matrix.rotation().is_some() {
+        // As stored: what it is multiplied with is rotated instead.
+        let (bytes, scales) = stored_bytes(weights, matrix);
+        let rows = bytes.chunks(matrix.k).zip(scales);
+        return rows
+            .flat_map(|(row, scale)| row.iter().map(move |q| q * scale))
+            .collect();
+    }
     let all = weights.tensor(&matrix.name).unwrap().to_f32().unwrap();
     let rows = &all[matrix.rows.start * matrix.k..matrix.rows.end * matrix.k];
     match matrix.layout {

@@ -1,7 +1,7 @@
 //! A graph beyond narrow limits.
 
 use kinora_graph::{Activation, Attention, Builder, Epilogue, Gate, Modulation, Padding, Rows, Scope};
-use kinora_quant::DType;
+use kinora_quant::{DType, Rotation};
 
 use crate::zoo::{Specimen, Tensors, inputs};
 
@@ -11,6 +11,7 @@ pub(crate) fn large(seed: u64) -> Specimen {
     let (rows, width, heads) = (700, 128, 2);
     t.layer("wide", &[300, width], DType::F32);
     t.layer("back", &[width, 300], DType::BF16);
+    t.layer("int8", &[300, width], DType::Int8ConvRot(Rotation::G64));
     t.add("table", &[900, width], DType::BF16);
     t.add("norm.weight", &[width], DType::F32);
     t.layer("conv", &[17, 16, 3, 3, 3], DType::F16);
@@ -67,6 +68,9 @@ pub(crate) fn large(seed: u64) -> Specimen {
     let filled = b.fill(&[2 * rows + 3, width], 1.5);
     let y = b.add(y, filled).unwrap();
     b.output("out", y);
+    let none = Epilogue::Activation(Activation::None);
+    let int8 = b.linear(&root, "int8", x, 300, none).unwrap();
+    b.output("int8", int8);
     let video = b.input("video", &[12, 12, 16, 16]);
     let cache = b.input("cache", &[2, 12, 16, 16]);
     let conv = b

@@ -6,6 +6,7 @@ mod graphs;
 mod kernels;
 mod large;
 mod plans;
+mod references;
 mod runs;
 mod splits;
 mod zoo;

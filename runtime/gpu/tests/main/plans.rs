@@ -1,7 +1,7 @@
 //! Plans in words.
 
 use kinora_graph::{Activation, Builder, Epilogue, Scope};
-use kinora_quant::DType;
+use kinora_quant::{DType, Rotation};
 use kinora_runtime::{Capabilities, Options, Plan, Speed};
 
 use crate::zoo::Tensors;
@@ -55,4 +55,27 @@ fn a_small_plan_reads_well() {
     b.set_state("before", old);
     let plan = Plan::new(&b.finish(), &CAPABILITIES, &Options::default()).unwrap();
     insta::assert_snapshot!(plan);
+}
+
+#[test]
+fn rows_are_quantized_once_for_all_layers_that_read_them() {
+    let mut t = Tensors::new(1);
+    let rotated = DType::Int8ConvRot(Rotation::G16);
+    for (name, dtype) in [("q", rotated), ("k", rotated), ("v", rotated), ("other", DType::Int8)] {
+        t.layer(name, &[8, 32], dtype);
+    }
+    let weights = t.finish();
+    let mut b = Builder::new(&weights);
+    let x = b.input("x", &[40, 32]);
+    for name in ["q", "k", "v", "other"] {
+        let none = Epilogue::Activation(Activation::None);
+        let y = b.linear(&Scope::root(), name, x, 8, none).unwrap();
+        b.output(name, y);
+    }
+    let plan = Plan::new(&b.finish(), &CAPABILITIES, &Options::default()).unwrap();
+    let names = plan.dispatches.iter().map(|d| plan.shaders[d.shader].name.as_str());
+    let quantizing: Vec<_> = names.filter(|name| name.starts_with("quantize_rows")).collect();
+    assert_eq!(quantizing, ["quantize_rows.int8.16", "quantize_rows.int8.1"]);
+    // On the device they are as in the file.
+    assert_eq!(plan.weights.iter().map(|w| w.bytes()).sum::<u64>(), 4 * 8 * (32 + 4));
 }

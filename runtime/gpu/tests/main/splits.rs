@@ -3,6 +3,7 @@
 use kinora_graph::{Executor, Graph, NoControl, Precision};
 use kinora_runtime::{Capabilities, GpuExecutor, Options, Speed};
 
+use crate::graphs::numbers;
 use crate::large::large;
 use crate::zoo::{self, Specimen};
 
@@ -13,7 +14,7 @@ fn run(specimen: &Specimen, graph: &Graph, capabilities: Capabilities, options: 
     let outputs = gpu.run(program, &specimen.inputs(), &mut NoControl).unwrap();
     let bits = outputs
         .values()
-        .map(|t| t.as_f32().unwrap().iter().map(|v| v.to_bits()).collect());
+        .map(|t| numbers(t).iter().map(|v| v.to_bits()).collect());
     (gpu.plan(program).unwrap().dispatches.len(), bits.collect())
 }
 
@@ -46,6 +47,7 @@ fn short_time_slices_change_no_bit() {
     same_bits(&zoo::transformer(2), slow);
     same_bits(&zoo::autoencoder(3, false), slow);
     same_bits(&zoo::wide_attention(1), slow);
+    same_bits(&zoo::quantized(1), slow);
 }
 
 #[test]
@@ -59,6 +61,11 @@ fn small_bindings_change_no_bit() {
         c.max_binding = 96 << 10;
         c.max_buffer = 1 << 20;
     });
+}
+
+#[test]
+fn experts_in_several_bindings_change_no_bit() {
+    same_bits(&zoo::quantized(2), |c, _| c.max_binding = 280 << 10);
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kinora_graph::experts::{Scoring, Source};
 use kinora_graph::{
     Activation, Attention, Builder, Epilogue, Gate, Graph, HostTensor, Modulation, Norm, NormKind, Padding, Rows,
     Scope, UnaryOp, Value,
 };
-use kinora_quant::{DType, Tensor, Weights};
+use kinora_quant::{DType, Rotation, Tensor, Weights};
 use kinora_shaders::call::Random;
 
 /// A graph and what it needs to run.
@@ -48,7 +49,9 @@ impl Tensors {
         let values = self.random.floats(count, 0.5);
         let bytes = match dtype {
             DType::F64 => values.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect(),
-            _ => dtype.encode(values.len(), &values).unwrap(),
+            _ => dtype
+                .encode(*shape.last().expect("a tensor has dimensions"), &values)
+                .unwrap(),
         };
         self.map
             .insert(name.to_owned(), Tensor::new(dtype, shape, bytes).unwrap());
@@ -305,6 +308,74 @@ pub(crate) fn autoencoder(seed: u64, cached: bool) -> Specimen {
     let padded = b.concat(&[x, x, x]).unwrap();
     let kept = b.slice(padded, 0, 3 * frames - 2..3 * frames).unwrap();
     b.set_state("cache", kept);
+    let graph = b.finish();
+    let inputs = inputs(&graph, &mut random, 1);
+    Specimen { graph, weights, inputs }
+}
+
+/// Layers of quantised types, and a layer with experts.
+pub(crate) fn quantized(seed: u64) -> Specimen {
+    let mut t = Tensors::new(seed);
+    let (length, width) = (t.size(1, 90), 256);
+    let rotated = DType::Int8ConvRot([Rotation::G16, Rotation::G64, Rotation::G256][seed as usize % 3]);
+    // Two layers read the same rotated rows, one others.
+    for (name, dtype) in [
+        ("a", rotated),
+        ("b", rotated),
+        ("c", DType::Int8),
+        ("d", DType::Nvfp4),
+        ("e", DType::Q4_0),
+    ] {
+        t.layer(name, &[70, width], dtype);
+    }
+    t.add("d.pre_quant_scale", &[width], DType::F32);
+    let (experts, hidden) = (t.size(12, 20), t.size(24, 40));
+    t.add(
+        "up.weight",
+        &[experts, 2 * hidden, width],
+        [DType::Q8_0, rotated, DType::BF16][seed as usize % 3],
+    );
+    t.add("up.bias", &[experts, 2 * hidden], DType::F32);
+    t.add("down.weight", &[experts, width, hidden], DType::F16);
+    let mut random = t.random.clone();
+    let weights = t.finish();
+    let mut b = Builder::new(&weights);
+    let root = Scope::root();
+    let x = b.input("x", &[length, width]);
+    let none = Epilogue::Activation(Activation::None);
+    let silu = Epilogue::Activation(Activation::Silu);
+    for (name, epilogue) in [("a", none), ("b", silu), ("c", none), ("d", silu), ("e", none)] {
+        let y = b.linear(&root, name, x, 70, epilogue).unwrap();
+        b.output(name, y);
+    }
+    let y = b.linear_weight_only(&root, "a", x, 70, 3..68, silu).unwrap();
+    b.output("weight only", y);
+    let logits = b.input("logits", &[length, experts]);
+    let (ids, shares) = b.route(&root, logits, 3, Scoring::Softmax, true, 1.5).unwrap();
+    let groups = b.group_by_expert(&root, "groups", ids).unwrap();
+    let mut part = |rows, activation| {
+        b.grouped_linear(&root, "up", x, Source::Tokens, groups, 2 * hidden, rows, activation)
+            .unwrap()
+    };
+    let (gate, up) = (
+        part(0..hidden, Activation::Silu),
+        part(hidden..2 * hidden, Activation::None),
+    );
+    let y = b.mul(gate, up).unwrap();
+    let y = b
+        .grouped_linear(
+            &root,
+            "down",
+            y,
+            Source::Places,
+            groups,
+            width,
+            0..width,
+            Activation::None,
+        )
+        .unwrap();
+    let y = b.scatter_experts(&root, "sum", y, groups, shares).unwrap();
+    b.output("experts", y);
     let graph = b.finish();
     let inputs = inputs(&graph, &mut random, 1);
     Specimen { graph, weights, inputs }
