@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Small files of quantised weights, as others write them.
 
-    python make_weight_files.py QUANT_DATA TOKENIZER     (quant/tests/data and tests/fixtures/tokenizer)
+    python make_weight_files.py QUANT TOKENIZER     (quant/tests/fixtures and tests/fixtures/tokenizer)
 
 Needs gguf, sentencepiece, safetensors and comfy-kitchen (pure torch: its eager backend) beside torch.
 
-QUANT_DATA/types.gguf             every block type with random bytes, plain types, five dimensions, values of all kinds
-QUANT_DATA/listed.gguf            types that kinora-quant does not read
-QUANT_DATA/records.safetensors    a layer of each format of comfy-kitchen, random values
-QUANT_DATA/records.expected.safetensors
+QUANT/types.gguf             every block type with random bytes, plain types, five dimensions, values of all kinds
+QUANT/listed.gguf            types that kinora-quant does not read
+QUANT/comfy.safetensors    a layer of each format of comfy-kitchen, random values
+QUANT/comfy.expected.safetensors
                                   X.records: rows as kinora-quant hands them out, put together here; X.values: dequantised
 TOKENIZER/spiece.gguf             spiece.model as llama.cpp's converter takes it apart
 """
@@ -141,5 +141,5 @@ def records(path, expected_path):
 if __name__ == "__main__":
     data, fixtures = sys.argv[1:]
     types(f"{data}/types.gguf", f"{data}/listed.gguf")
-    records(f"{data}/records.safetensors", f"{data}/records.expected.safetensors")
+    records(f"{data}/comfy.safetensors", f"{data}/comfy.expected.safetensors")
     tokenizer(f"{fixtures}/spiece.model", f"{fixtures}/spiece.gguf")

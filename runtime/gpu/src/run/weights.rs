@@ -90,6 +90,7 @@ fn upload(device: &Device, weights: &dyn Weights, weight: &Weight, buffer: &wgpu
         let offset = (start - weight.rows.start) * weight.row_bytes();
         device.upload(buffer, offset as u64, &bytes)?;
     }
+    weights.check()?;
     Ok(())
 }
 
