@@ -162,6 +162,24 @@ impl Random {
         (0..count).map(|_| self.unit() * scale).collect()
     }
 
+    /// Rows of `k` random elements, whatever bytes the format allows, and these bytes. Numbers are finite, and none is
+    /// so small that a device may take it for zero.
+    pub(crate) fn any_weights(&mut self, weight: WeightType, rows: u32, k: u32) -> (Vec<f32>, Vec<u8>) {
+        let (dtype, k) = (weight.dtype(), k as usize);
+        let size = dtype.row_bytes(k).expect("whole blocks");
+        let (mut values, mut bytes) = (Vec::new(), Vec::new());
+        while values.len() < rows as usize * k {
+            let row: Vec<u8> = (0..size).map(|_| self.below(256) as u8).collect();
+            let mut decoded = vec![0.0; k];
+            dtype.decode(k, &row, &mut decoded);
+            if decoded.iter().all(|v| *v == 0.0 || v.is_normal()) {
+                values.extend(decoded);
+                bytes.extend(row);
+            }
+        }
+        (values, bytes)
+    }
+
     /// Rows of `k` numbers in about [-scale, scale) that the format holds exactly, and their bytes.
     pub(crate) fn weights(&mut self, weight: WeightType, rows: u32, k: u32, scale: f32) -> (Vec<f32>, Vec<u8>) {
         let (dtype, k) = (weight.dtype(), k as usize);

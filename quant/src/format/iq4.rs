@@ -14,6 +14,21 @@ const BLOCK: usize = 256;
 /// The values of the codes (ggml's).
 const VALUES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
+/// The code nearest to numbers from -128 on, in steps of a half: the middles between neighbours are multiples of that.
+static NEAREST: [u8; 512] = {
+    let mut nearest = [0; 512];
+    let mut i = 0;
+    while i < nearest.len() {
+        let mut code = 0;
+        while code < 15 && VALUES[code] as i32 + VALUES[code + 1] as i32 <= i as i32 - 256 {
+            code += 1;
+        }
+        nearest[i] = code as u8;
+        i += 1;
+    }
+    nearest
+};
+
 /// The format of a type of this family.
 pub(super) fn format(dtype: DType) -> Option<Format> {
     Some(match dtype {
@@ -44,13 +59,11 @@ struct Table;
 
 impl Levels for Table {
     const LOWEST: f32 = VALUES[0] as f32;
+    const STEP: f32 = 4.0;
 
     fn code(value: f32) -> u8 {
-        // How many middles between neighbours lie below.
-        VALUES
-            .windows(2)
-            .filter(|pair| value > (f32::from(pair[0]) + f32::from(pair[1])) / 2.0)
-            .count() as u8
+        // The conversion saturates; NaN becomes 0.
+        NEAREST[usize::from(((value + 128.0) * 2.0) as u16).min(NEAREST.len() - 1)]
     }
 
     fn value(code: u8) -> f32 {

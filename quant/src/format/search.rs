@@ -5,6 +5,9 @@ pub(super) trait Levels {
     /// The value of code 0, the one of the largest magnitude: below 0.
     const LOWEST: f32;
 
+    /// How far apart candidates are at the end of the range: a fifth of the distance of levels.
+    const STEP: f32;
+
     /// The code whose value is nearest.
     fn code(value: f32) -> u8;
 
@@ -17,6 +20,7 @@ pub(super) struct Integers<const N: i32>;
 
 impl<const N: i32> Levels for Integers<N> {
     const LOWEST: f32 = -(N as f32);
+    const STEP: f32 = 0.2;
 
     fn code(value: f32) -> u8 {
         // The conversion cuts off and saturates; NaN becomes 0.
@@ -28,9 +32,8 @@ impl<const N: i32> Levels for Integers<N> {
     }
 }
 
-/// The steps between candidates, in levels at the end of the range, and how many there are on either side.
-const STEP: f32 = 0.1;
-const STEPS: i32 = 9;
+/// Candidates on either side of the first one.
+const STEPS: i32 = 4;
 
 /// The `scale` for which `scale` times levels comes nearest to `values`.
 pub(super) fn scale<L: Levels>(values: &[f32]) -> f32 {
@@ -42,7 +45,7 @@ pub(super) fn scale<L: Levels>(values: &[f32]) -> f32 {
     // The extreme at the lowest level or, as that may have no counterpart of the other sign, at about the highest.
     for sign in [1.0, -1.0] {
         for step in -STEPS..=STEPS {
-            let inverse = sign * (L::LOWEST + step as f32 * STEP) / extreme;
+            let inverse = sign * (L::LOWEST + step as f32 * L::STEP) / extreme;
             let (mut along, mut squares) = (0.0, 0.0);
             for v in values {
                 let level = L::value(L::code(v * inverse));
@@ -97,7 +100,7 @@ pub(super) fn affine(values: &[f32], top: u8) -> (f32, f32) {
     let mut best = ((high - low) / f32::from(top), low);
     let mut least = f32::INFINITY;
     for step in -STEPS..=STEPS {
-        let inverse = (f32::from(top) + step as f32 * STEP) / (high - low);
+        let inverse = (f32::from(top) + step as f32 * 0.2) / (high - low);
         let (mut codes, mut code_squares, mut along) = (0.0, 0.0, 0.0);
         for v in values {
             let code = f32::from(affine_code((v - low) * inverse, top));
