@@ -192,6 +192,7 @@ pub fn embed(weights: &dyn Weights, config: &Umt5Config, ids: &[u32]) -> Result<
         }
         out.extend(weights.rows(EMBEDDING, row..row + 1)?.to_f32()?);
     }
+    weights.check()?;
     Ok(out)
 }
 

@@ -189,6 +189,8 @@ impl Executor for CpuExecutor {
             };
             frame.leave(result);
         }
+        // Weights were read where they lie: what came of them counts only if their file is still the same.
+        program.weights.check()?;
 
         let updates = graph.state_updates().iter().map(|(name, value)| {
             let state = State {

@@ -171,6 +171,7 @@ pub(super) fn fill(plan: &Plan, weights: &dyn Weights, piece: &Piece, staged: &m
         info.dtype.decode(weight.k, &data, &mut values);
         staged.write(&ordered(bytemuck::cast_slice(&values), weight));
     }
+    weights.check()?;
     Ok(())
 }
 
