@@ -4,6 +4,7 @@
 //! twin; the canonical tensor names are diffusers'.
 
 pub mod config;
+pub mod files;
 mod limits;
 pub mod names;
 pub mod open;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kinora_graph::Precision;
+use kinora_models::wan::Variant;
 
 use crate::executor::DeviceChoice;
 use crate::{commands, interrupt};
@@ -89,6 +90,8 @@ pub enum Command {
     Devices,
     /// Say what a file or folder is, what it holds and what would run it
     Inspect(InspectArgs),
+    /// List the models, the files that each needs and where they are on this machine
+    Models(ModelsArgs),
     /// Run verification cases and compare with the reference implementation
     Verify(VerifyArgs),
 }
@@ -103,6 +106,27 @@ Examples:
 pub struct InspectArgs {
     /// A file of weights, a folder of a model, or a clip that Kinora rendered
     pub path: PathBuf,
+}
+
+/// Arguments of `kinora models`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Files are known by the names under which they are published (wan2.2_ti2v_5B_fp16.safetensors,
+Wan2.2-TI2V-5B-Q4_K_M.gguf, umt5_xxl_fp8_e4m3fn_scaled.safetensors, wan2.2_vae.safetensors; Wan-AI's diffusers
+folders). A file under another name works as well, by its path: kinora render --model FILE...
+
+Where they are looked for:
+  KINORA_MODELS       folders, separated as in PATH; searched first, and where `kinora pull` puts what it fetches
+  COMFYUI_PATH        its models folder; else ~/ComfyUI/models
+  the hub's cache     HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub
+
+Examples:
+  kinora models
+  kinora models wan2.2-ti2v-5b
+  kinora render \"a cat\" -o cat.mp4 --model wan2.2-ti2v-5b:q4_k")]
+pub struct ModelsArgs {
+    /// Only this one
+    pub name: Option<Variant>,
 }
 
 /// Arguments of `kinora verify`.
@@ -145,6 +169,7 @@ pub fn main() -> ExitCode {
         Command::Render(args) => crate::render::run(&cli.global, args),
         Command::Devices => commands::devices::run(&cli.global),
         Command::Inspect(args) => commands::inspect::run(&cli.global, args),
+        Command::Models(args) => commands::models::run(&cli.global, args),
         Command::Verify(args) => commands::verify::run(&cli.global, args),
     };
     match result {

@@ -3,6 +3,7 @@
 //! - [`executor`]: from the name of a device to something that runs graphs
 //! - [`verify`]: the reference implementation's cases, run and judged
 //! - [`inspect`]: what a file is and what would run it
+//! - [`library`]: the model files on this machine, by name
 //! - [`cli`]: the command line itself
 
 pub mod cli;
@@ -10,6 +11,7 @@ mod commands;
 pub mod executor;
 pub mod inspect;
 pub mod interrupt;
+pub mod library;
 mod profile;
 pub mod render;
 mod units;

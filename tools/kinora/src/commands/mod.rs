@@ -2,4 +2,5 @@
 
 pub(crate) mod devices;
 pub(crate) mod inspect;
+pub(crate) mod models;
 pub(crate) mod verify;
