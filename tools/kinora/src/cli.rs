@@ -92,6 +92,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// List the models, the files that each needs and where they are on this machine
     Models(ModelsArgs),
+    /// Fetch what a model lacks, or one file, from the model hub
+    Pull(PullArgs),
     /// Run verification cases and compare with the reference implementation
     Verify(VerifyArgs),
 }
@@ -127,6 +129,34 @@ Examples:
 pub struct ModelsArgs {
     /// Only this one
     pub name: Option<Variant>,
+}
+
+/// Arguments of `kinora pull`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Fetches the files of NAME that `kinora models` does not find, in the type asked for (or the usual one), into the
+first folder of KINORA_MODELS, laid out as ComfyUI's models folder. A download that was stopped or cut goes on where
+it was; size and SHA-256 are checked, and a file has its name only when it is whole.
+
+Environment:
+  HF_ENDPOINT   another hub with the same layout of addresses [default: https://huggingface.co]
+  HF_TOKEN      for private and gated repositories, or the token that the hub's own tools saved; it is sent to
+                that hub alone
+
+Examples:
+  kinora pull wan2.2-ti2v-5b
+  kinora pull wan2.2-t2v-a14b:q4_k_m --dry-run
+  kinora pull Comfy-Org/Wan_2.2_ComfyUI_Repackaged/split_files/vae/wan2.2_vae.safetensors")]
+pub struct PullArgs {
+    /// A model with or without a type, or one file as ORGANISATION/REPOSITORY[@REVISION]/PATH
+    #[arg(value_name = "NAME[:TYPE]|PATH")]
+    pub name: String,
+    /// Put the files below this folder instead
+    #[arg(long, value_name = "FOLDER")]
+    pub to: Option<PathBuf>,
+    /// Say what would be fetched, from where and to where
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Arguments of `kinora verify`.
@@ -170,6 +200,7 @@ pub fn main() -> ExitCode {
         Command::Devices => commands::devices::run(&cli.global),
         Command::Inspect(args) => commands::inspect::run(&cli.global, args),
         Command::Models(args) => commands::models::run(&cli.global, args),
+        Command::Pull(args) => commands::pull::run(&cli.global, args),
         Command::Verify(args) => commands::verify::run(&cli.global, args),
     };
     match result {

@@ -4,6 +4,7 @@
 //! - [`verify`]: the reference implementation's cases, run and judged
 //! - [`inspect`]: what a file is and what would run it
 //! - [`library`]: the model files on this machine, by name
+//! - [`pull`]: downloads from a model hub
 //! - [`cli`]: the command line itself
 
 pub mod cli;
@@ -12,7 +13,9 @@ pub mod executor;
 pub mod inspect;
 pub mod interrupt;
 pub mod library;
+mod meter;
 mod profile;
+pub mod pull;
 pub mod render;
 mod units;
 pub mod verify;

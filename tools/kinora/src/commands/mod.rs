@@ -3,4 +3,5 @@
 pub(crate) mod devices;
 pub(crate) mod inspect;
 pub(crate) mod models;
+pub(crate) mod pull;
 pub(crate) mod verify;

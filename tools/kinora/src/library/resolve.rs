@@ -80,7 +80,7 @@ pub enum Unresolved {
     /// A role has no file.
     #[error("{request}: there is no file for {}; looked for {} in {}; `kinora pull {request}` fetches what is missing", list(.roles), list(.names), places(.looked_in))]
     Missing {
-        /// What was asked for.
+        /// What was asked for, with the type of the transformers that are there.
         request: Request,
         /// What is missing.
         roles: Vec<Role>,
@@ -156,8 +156,9 @@ pub fn resolve(request: &Request, found: &[Found], roots: &[Root]) -> Result<Res
         .filter(|file| missing.contains(&file.role) && fits(file.role, file.dtype))
         .map(|file| file.file_name().to_owned())
         .collect();
+    let dtype = types.into_iter().next().or_else(|| request.dtype.clone());
     Err(Unresolved::Missing {
-        request: request.clone(),
+        request: Request { variant, dtype },
         roles: missing,
         names,
         looked_in: roots.iter().map(|root| root.path.clone()).collect(),
