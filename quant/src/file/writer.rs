@@ -41,7 +41,7 @@ pub struct Writer {
     temp: PathBuf,
     /// `None` once the file is complete.
     file: Option<File>,
-    /// Position and length in the file of the tensors that are still to be written.
+    /// Position in the file and length of what is still to be written of each tensor.
     open: BTreeMap<String, (u64, u64)>,
 }
 
@@ -86,17 +86,38 @@ impl Writer {
     /// [`Error::Io`] (a full disk among others); [`Error::Malformed`] for a name that was not announced or has been
     /// written, and for the wrong number of bytes.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let Some((position, length)) = self.open.remove(name) else {
+        if let Some((_, length)) = self.open.get(name)
+            && bytes.len() as u64 != *length
+        {
+            let reason = format!("tensor `{name}` takes {length} bytes, not {}", bytes.len());
+            return Err(unwritable(&self.path, reason));
+        }
+        self.append(name, bytes)
+    }
+
+    /// Writes the next bytes of one tensor: [`write`](Self::write) in pieces, for tensors that are made as they are
+    /// written.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write); [`Error::Malformed`] for more bytes than the tensor has.
+    pub fn append(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let Some((position, left)) = self.open.get_mut(name) else {
             return Err(unwritable(
                 &self.path,
                 format!("tensor `{name}` was not announced, or is written twice"),
             ));
         };
-        if bytes.len() as u64 != length {
-            let reason = format!("tensor `{name}` takes {length} bytes, not {}", bytes.len());
+        let length = bytes.len() as u64;
+        if length > *left {
+            let reason = format!("tensor `{name}` has {left} bytes left to write, not {length}");
             return Err(unwritable(&self.path, reason));
         }
-        self.put(position, bytes)
+        let begin = *position;
+        (*position, *left) = (begin + length, *left - length);
+        if *left == 0 {
+            self.open.remove(name);
+        }
+        self.put(begin, bytes)
     }
 
     /// Makes the file durable and gives it its name.

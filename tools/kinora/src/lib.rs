@@ -4,11 +4,13 @@
 //! - [`verify`]: the reference implementation's cases, run and judged
 //! - [`inspect`]: what a file is and what would run it
 //! - [`library`]: the model files on this machine, by name
+//! - [`convert`]: files of weights in other types, or made up
 //! - [`pull`]: downloads from a model hub
 //! - [`cli`]: the command line itself
 
 pub mod cli;
 mod commands;
+pub mod convert;
 pub mod executor;
 pub mod inspect;
 pub mod interrupt;
