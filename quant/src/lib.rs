@@ -4,6 +4,7 @@
 //!
 //! - [`dtype`]: how a number is stored, and how it becomes an `f32`
 //! - [`mod@format`]: layout, decoder, encoder and WGSL of each format
+//! - [`int8`]: rotation and quantisation of rows, for weights and activations alike
 //! - [`tensor`]: a named, shaped run of bytes, borrowed from a file or owned
 //! - [`mod@file`]: memory-mapped safetensors (single files, sharded folders) and their writer
 //! - [`synth`]: weights made by rule instead of read from a file
@@ -15,6 +16,7 @@ pub mod dtype;
 pub mod error;
 pub mod file;
 pub mod format;
+pub mod int8;
 mod json;
 pub mod synth;
 pub mod tensor;

@@ -2,6 +2,37 @@
 
 use crate::{Kernel, Shader, WeightType};
 
+/// What the elements of an output are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elements {
+    /// Numbers.
+    F32,
+    /// Ids and indices: exact, and no more than 24 bits.
+    U32,
+    /// Rows of this many words: bytes and a scale ([`crate::quantize_rows`]).
+    QuantizedRows(usize),
+}
+
+impl Elements {
+    /// The numbers that `bytes` hold.
+    pub fn decode(self, bytes: &[u8]) -> Vec<f32> {
+        let words: Vec<u32> = bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect();
+        match self {
+            Self::F32 => words.into_iter().map(f32::from_bits).collect(),
+            Self::U32 => words.into_iter().map(|w| w as f32).collect(),
+            Self::QuantizedRows(row) => words
+                .chunks_exact(row)
+                .flat_map(|row| {
+                    let (scale, words) = row.split_last().expect("a row has a scale");
+                    let bytes = words.iter().flat_map(|w| w.to_le_bytes());
+                    let bytes = bytes.map(|b| f32::from(b as i8));
+                    bytes.chain([f32::from_bits(*scale)]).collect::<Vec<_>>()
+                })
+                .collect(),
+        }
+    }
+}
+
 /// One dispatch with its operands and what must come out.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -17,7 +48,9 @@ pub struct Call {
     pub operands: Vec<Vec<u8>>,
     /// Which of `operands` is written.
     pub out: usize,
-    /// All elements of that operand afterwards; those that the kernel must leave alone included.
+    /// What its elements are.
+    pub elements: Elements,
+    /// All of them afterwards; those that the kernel must leave alone included.
     pub expected: Vec<f32>,
     /// Largest allowed [`Call::error`].
     pub tolerance: f32,
@@ -53,10 +86,16 @@ impl Call {
             out: operands.len() - 1,
             shader,
             operands,
+            elements: Elements::F32,
             expected,
             tolerance: 1e-5,
             flops: 0.0,
         }
+    }
+
+    pub(crate) fn elements(mut self, elements: Elements) -> Self {
+        self.elements = elements;
+        self
     }
 
     pub(crate) fn tolerance(mut self, tolerance: f32) -> Self {
@@ -70,8 +109,9 @@ impl Call {
     }
 
     /// Largest |difference| of `found` over the largest |expected| among the elements written; infinite where one is
-    /// not finite, or where the kernel wrote what it must leave alone.
-    pub fn error(&self, found: &[f32]) -> f32 {
+    /// not finite, or where the kernel wrote what it must leave alone. `found` are the operand's bytes.
+    pub fn error(&self, found: &[u8]) -> f32 {
+        let found = self.elements.decode(found);
         assert!(
             found.len() >= self.expected.len(),
             "{} of {} elements",
@@ -79,7 +119,7 @@ impl Call {
             self.expected.len()
         );
         let (mut scale, mut worst) = (f32::MIN_POSITIVE, 0f32);
-        for (e, f) in self.expected.iter().zip(found) {
+        for (e, f) in self.expected.iter().zip(&found) {
             if !f.is_finite() || (*e == UNTOUCHED && *f != UNTOUCHED) {
                 return f32::INFINITY;
             }
@@ -122,14 +162,12 @@ impl Random {
         (0..count).map(|_| self.unit() * scale).collect()
     }
 
-    /// `count` numbers in [-scale, scale) that the format holds exactly, and their bytes.
-    pub(crate) fn weights(&mut self, weight: WeightType, count: usize, scale: f32) -> (Vec<f32>, Vec<u8>) {
-        let bytes = weight
-            .dtype()
-            .encode(count, &self.floats(count, scale))
-            .expect("a float type");
-        let mut values = vec![0.0; count];
-        weight.dtype().decode(count, &bytes, &mut values);
+    /// Rows of `k` numbers in about [-scale, scale) that the format holds exactly, and their bytes.
+    pub(crate) fn weights(&mut self, weight: WeightType, rows: u32, k: u32, scale: f32) -> (Vec<f32>, Vec<u8>) {
+        let (dtype, k) = (weight.dtype(), k as usize);
+        let mut values = self.floats(rows as usize * k, scale);
+        let bytes = dtype.encode(k, &values).expect("whole blocks");
+        dtype.decode(k, &bytes, &mut values);
         (values, bytes)
     }
 }

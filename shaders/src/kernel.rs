@@ -24,7 +24,7 @@ pub struct Binding {
 /// A shader ready to be compiled.
 #[derive(Clone, Debug)]
 pub struct Shader {
-    /// Unique name of the variant, e.g. `linear.bf16.gelu_tanh.f16`.
+    /// Unique name of the variant, e.g. `linear.bf16.f16.gelu_tanh.square`.
     pub name: String,
     /// Complete WGSL; the entry point is `main`.
     pub source: String,

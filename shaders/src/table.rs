@@ -1,8 +1,9 @@
 //! The one list of kernels.
 
 use crate::{
-    Call, Kernel, Shader, attention, binary, combine, conv3d, fill, gather, linear, matmul, norm, qk_norm_rope,
-    rearrange, softmax, unary,
+    Call, Kernel, Shader, attention, binary, combine, conv3d, expert_weights, fill, gather, group_by_expert,
+    grouped_linear, linear, matmul, norm, qk_norm_rope, quantize_rows, rearrange, scatter_experts, softmax, top_k,
+    unary,
 };
 
 /// Every variant of every kernel.
@@ -18,6 +19,12 @@ pub fn shaders() -> Vec<Shader> {
         .chain(of::<norm::Norm>())
         .chain(of::<qk_norm_rope::QkNormRope>())
         .chain(of::<gather::Gather>())
+        .chain(of::<quantize_rows::QuantizeRows>())
+        .chain(of::<top_k::TopK>())
+        .chain(of::<expert_weights::ExpertWeights>())
+        .chain(of::<group_by_expert::GroupByExpert>())
+        .chain(of::<grouped_linear::GroupedLinear>())
+        .chain(of::<scatter_experts::ScatterExperts>())
         .chain(of::<rearrange::Rearrange>())
         .chain(of::<unary::Unary>())
         .chain(of::<binary::Binary>())
@@ -30,7 +37,7 @@ pub fn shaders() -> Vec<Shader> {
 pub type Calls = fn(u64) -> Vec<Call>;
 
 /// Every kernel's name and test calls.
-pub const CALLS: [(&str, Calls); 13] = [
+pub const CALLS: [(&str, Calls); 19] = [
     ("linear", |seed| {
         linear::cases().iter().map(|case| case.call(seed)).collect()
     }),
@@ -54,6 +61,24 @@ pub const CALLS: [(&str, Calls); 13] = [
     }),
     ("gather", |seed| {
         gather::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("quantize_rows", |seed| {
+        quantize_rows::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("top_k", |seed| {
+        top_k::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("expert_weights", |seed| {
+        expert_weights::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("group_by_expert", |seed| {
+        group_by_expert::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("grouped_linear", |seed| {
+        grouped_linear::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("scatter_experts", |seed| {
+        scatter_experts::cases().iter().map(|case| case.call(seed)).collect()
     }),
     ("rearrange", |seed| {
         rearrange::cases().iter().map(|case| case.call(seed)).collect()

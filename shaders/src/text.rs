@@ -8,15 +8,25 @@
 
 use std::fmt::Write;
 
-use crate::{Activation, flags};
+use kinora_quant::format::WGSL_BYTES;
+
+use crate::{Activation, WeightType, flags};
 
 /// The snippets that any kernel may include.
-const SHARED: [(&str, &str); 4] = [
+const SHARED: [(&str, &str); 8] = [
     ("common", include_str!("shared/common.wgsl")),
     ("activation", include_str!("shared/activation.wgsl")),
+    ("all_rows", include_str!("shared/all_rows.wgsl")),
+    ("bytes", WGSL_BYTES),
+    ("first_weight", include_str!("shared/first_weight.wgsl")),
     ("gemm", include_str!("shared/gemm.wgsl")),
     ("reduce", include_str!("shared/reduce.wgsl")),
+    ("weight_columns", include_str!("shared/weight_columns.wgsl")),
 ];
+
+/// Ways to fill the tile of B.
+pub(crate) const FILL_SINGLE: &str = include_str!("shared/fill_b_single.wgsl");
+const FILL_BLOCKS: &str = include_str!("shared/fill_b_blocks.wgsl");
 
 /// A text under construction.
 #[derive(Clone, Debug)]
@@ -47,6 +57,27 @@ impl Text {
     #[must_use]
     pub fn activation(self, activation: Activation) -> Self {
         self.snippet("activate", activation.snippet())
+    }
+
+    /// Defines the snippets `weight` and `fill_b`: a weight's decoder, and how its elements get into a tile.
+    #[must_use]
+    pub(crate) fn weight(self, weight: WeightType) -> Self {
+        let fill = if weight.by_blocks() { FILL_BLOCKS } else { FILL_SINGLE };
+        self.snippet("weight", weight.snippet()).snippet("fill_b", fill)
+    }
+
+    /// Defines the snippet `numbers`: products of f32, of operands rounded to f16 where `round` says so.
+    #[must_use]
+    pub(crate) fn floats(self, round_a: bool, round_b: bool) -> Self {
+        self.snippet("numbers", include_str!("shared/numbers_f32.wgsl"))
+            .constant("ROUND_A", round_a)
+            .constant("ROUND_B", round_b)
+    }
+
+    /// Defines the snippet `numbers`: products of signed bytes.
+    #[must_use]
+    pub(crate) fn bytes(self) -> Self {
+        self.snippet("numbers", include_str!("shared/numbers_int8.wgsl"))
     }
 
     /// Defines the snippet `name`.
@@ -124,6 +155,12 @@ pub struct Constant(String);
 impl From<u32> for Constant {
     fn from(value: u32) -> Self {
         Self(format!("{value}u"))
+    }
+}
+
+impl From<f32> for Constant {
+    fn from(value: f32) -> Self {
+        Self(format!("{value:e}f"))
     }
 }
 

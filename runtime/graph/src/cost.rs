@@ -53,6 +53,12 @@ impl Graph {
         let flops = match &node.op {
             Op::Linear(op) => 2 * elements * op.weight.k as u64,
             Op::Conv3d(op) => 2 * elements * op.weight.k as u64,
+            Op::GroupedLinear(op) => 2 * elements * op.weight.k as u64,
+            Op::TopK { logits } => elements * self.node(*logits).columns() as u64,
+            Op::ExpertWeights(op) => 4 * self.node(op.logits).elements() as u64,
+            // Every expert looks through all slots.
+            Op::GroupByExpert { grouping, .. } => (grouping.slots * grouping.experts) as u64,
+            Op::ScatterExperts { x, .. } => 2 * self.node(*x).elements() as u64,
             Op::Attention(op) => {
                 let keys = self.node(op.k).shape[self.node(op.k).shape.len() - 2] as u64;
                 4 * elements * keys

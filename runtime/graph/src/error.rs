@@ -1,5 +1,7 @@
 //! What can be wrong with a graph or with running it.
 
+use kinora_quant::DType;
+
 use crate::ElementType;
 
 /// An error of a graph or of an executor.
@@ -29,6 +31,18 @@ pub enum Error {
         expected: Vec<usize>,
         /// Shape in the file.
         found: Vec<usize>,
+    },
+    /// A tensor in the file is of a type that the operation cannot use for it.
+    #[error("{origin}: tensor `{name}` is of type {dtype}: {why}; use a file that stores this tensor in another type")]
+    WeightType {
+        /// File or folder.
+        origin: String,
+        /// Tensor.
+        name: String,
+        /// Its type.
+        dtype: DType,
+        /// What stands against it.
+        why: String,
     },
     /// A file cannot be read or lacks a tensor.
     #[error(transparent)]

@@ -115,7 +115,7 @@ impl Graph {
         last
     }
 
-    /// The same graph with every computed f32 value as an output, named by its index: what
+    /// The same graph with every computed value as an output, named by its index: what
     /// comparing two executors needs.
     pub fn with_all_outputs(&self) -> Self {
         let mut graph = self.clone();

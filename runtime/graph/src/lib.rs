@@ -14,6 +14,7 @@ mod builder;
 mod cost;
 mod error;
 mod executor;
+pub mod experts;
 mod graph;
 mod isolate;
 mod op;

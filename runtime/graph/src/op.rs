@@ -5,8 +5,9 @@
 
 use std::ops::Range;
 
-use kinora_quant::DType;
+use kinora_quant::{DType, Rotation};
 
+use crate::experts::{ExpertWeights, GroupedLinear, Grouping};
 use crate::{Rearrange, Value};
 
 /// How the elements of a weight are ordered for the kernels.
@@ -22,6 +23,16 @@ pub enum MatrixLayout {
         /// kt · kh · kw.
         taps: usize,
     },
+}
+
+impl MatrixLayout {
+    /// Whether elements of a row change places on their way from the file.
+    pub fn moves_elements(self) -> bool {
+        match self {
+            Self::RowMajor => false,
+            Self::ChannelsLast { channels, taps } => channels > 1 && taps > 1,
+        }
+    }
 }
 
 /// A weight matrix `[N, K]` of a file, kept in its stored type.
@@ -48,6 +59,14 @@ impl Matrix {
     /// Bytes of the rows used, as stored.
     pub fn bytes(&self) -> usize {
         self.n() * self.row_bytes()
+    }
+
+    /// The rotation of the rows' groups: what they are multiplied with has to be rotated alike.
+    pub fn rotation(&self) -> Option<Rotation> {
+        match self.dtype {
+            DType::Int8ConvRot(rotation) => Some(rotation),
+            _ => None,
+        }
     }
 
     /// Bytes of a row, as stored. (Builders refuse rows that hold no whole blocks.)
@@ -119,6 +138,15 @@ pub struct Linear {
     pub epilogue: Epilogue,
     /// Never round the operands to f16, whatever the run's precision (they may overflow).
     pub precise: bool,
+    /// Never quantise x, whatever the weight's type: as the reference has it for int8 layers with a LoRA.
+    pub weight_only: bool,
+}
+
+impl Linear {
+    /// Whether the rows of x are quantised to int8, and the product is one of integers.
+    pub fn quantizes(&self) -> bool {
+        matches!(self.weight.dtype, DType::Int8 | DType::Int8ConvRot(_)) && !self.weight_only
+    }
 }
 
 /// Statistics of a norm.
@@ -344,6 +372,33 @@ pub enum Op {
         /// At least one; equal in all other dimensions.
         inputs: Vec<Value>,
     },
+    /// Columns of the k highest elements of each row, highest first, of equal ones the first (u32): `[T, E]` → `[T, k]`.
+    TopK {
+        /// `[T, E]`
+        logits: Value,
+    },
+    /// See [`ExpertWeights`].
+    ExpertWeights(ExpertWeights),
+    /// Slots sorted by expert (u32): `[T, k]` → see [`Grouping`].
+    GroupByExpert {
+        /// u32, `[T, k]`
+        ids: Value,
+        /// What the result holds.
+        grouping: Grouping,
+    },
+    /// See [`GroupedLinear`].
+    GroupedLinear(GroupedLinear),
+    /// Σ weight · row over the slots of each token: `[T · k, N]` → `[T, N]`.
+    ScatterExperts {
+        /// `[T · k, N]`, sorted by expert.
+        x: Value,
+        /// See [`Grouping`].
+        groups: Value,
+        /// What `groups` holds.
+        grouping: Grouping,
+        /// `[T, k]`
+        weights: Value,
+    },
     /// One value, elementwise.
     Unary {
         /// Function.
@@ -387,6 +442,11 @@ impl Op {
             Self::Gather { .. } => "gather",
             Self::Rearrange { .. } => "rearrange",
             Self::Concat { .. } => "concat",
+            Self::TopK { .. } => "top_k",
+            Self::ExpertWeights(_) => "expert_weights",
+            Self::GroupByExpert { .. } => "group_by_expert",
+            Self::GroupedLinear(_) => "grouped_linear",
+            Self::ScatterExperts { .. } => "scatter_experts",
             Self::Unary { .. } => "unary",
             Self::Binary { .. } => "binary",
             Self::Combine { .. } => "combine",
@@ -411,6 +471,7 @@ impl Op {
             Self::Linear(op) => Some(&op.weight),
             Self::Conv3d(op) => Some(&op.weight),
             Self::Gather { table, .. } => Some(table),
+            Self::GroupedLinear(op) => Some(&op.weight),
             _ => None,
         }
     }
@@ -472,7 +533,18 @@ impl Op {
                 op.bias.iter_mut().for_each(&mut map);
                 op.residual.iter_mut().for_each(&mut map);
             }
-            Self::Gather { ids, .. } => map(ids),
+            Self::Gather { ids, .. } | Self::GroupByExpert { ids, .. } => map(ids),
+            Self::TopK { logits } => map(logits),
+            Self::ExpertWeights(op) => {
+                map(&mut op.logits);
+                map(&mut op.ids);
+            }
+            Self::GroupedLinear(op) => {
+                map(&mut op.x);
+                map(&mut op.groups);
+                op.bias.iter_mut().for_each(map);
+            }
+            Self::ScatterExperts { x, groups, weights, .. } => [x, groups, weights].into_iter().for_each(map),
             Self::Rearrange { x, .. } | Self::Unary { x, .. } => map(x),
             Self::Concat { inputs } => inputs.iter_mut().for_each(map),
             Self::Binary { a, b, .. } => {

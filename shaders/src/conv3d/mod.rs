@@ -42,8 +42,8 @@ pub struct Params {
     pub k: u32,
     /// First output voxel, counted over `[To, Ho, Wo]`; of residual and out alike.
     pub first_row: u32,
-    /// Elements before the first weight row in its binding.
-    pub weight_offset: u32,
+    /// Rows in the binding before the first of the weight.
+    pub first_weight_row: u32,
     /// First output channel, of out, residual and bias alike.
     pub first_column: u32,
     /// All output channels.
@@ -78,7 +78,7 @@ impl Kernel for Conv3d {
 
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for weight in WeightType::ALL {
+        for weight in WeightType::all() {
             for round_f16 in [false, true] {
                 for tile in [Tile::Square, Tile::Tall] {
                     all.push(Self {
@@ -94,9 +94,8 @@ impl Kernel for Conv3d {
 
     fn shader(&self) -> Shader {
         let text = Text::new(include_str!("kernel.wgsl"))
-            .snippet("weight", self.weight.snippet())
-            .constant("ROUND_A", self.round_f16)
-            .constant("ROUND_B", self.round_f16)
+            .weight(self.weight)
+            .floats(self.round_f16, self.round_f16)
             .constant("ACROSS", self.tile.across())
             .constant("B_COLUMNS_FIRST", false);
         let rounding = if self.round_f16 { ".f16" } else { "" };

@@ -1,7 +1,8 @@
 //! Shapes to test and to measure.
 
-use super::{Epilogue, Linear, Operands, Params, Tile, reference};
+use super::{Arithmetic, Epilogue, Linear, Operands, Params, Tile, reference};
 use crate::call::{Call, Random, UNTOUCHED, bytes};
+use crate::quantize_rows::{self, QuantizeRows, words};
 use crate::{Activation, WeightType, flags};
 
 /// A case: rows before and columns around those computed are there too, where `sliced`.
@@ -13,63 +14,96 @@ pub struct Case {
     pub shape: [u32; 3],
     /// [`flags`].
     pub flags: u32,
-    /// Row, column and weight offsets are not zero.
+    /// The first row, column and row of the weight are not zero.
     pub sliced: bool,
 }
 
 /// The cases.
 pub fn cases() -> Vec<Case> {
     const GATE: u32 = flags::TABLE;
-    let mut cases = Vec::new();
-    let mut case = |weight, round_f16, epilogue, shape: [u32; 3], flags, sliced| {
-        for tile in Tile::ALL {
-            if tile == Tile::choose(shape[0], shape[1]) || (tile != Tile::FewRows && shape[0] < 200) {
-                cases.push(Case {
-                    kernel: Linear {
-                        weight,
-                        round_f16,
-                        epilogue,
-                        tile,
-                    },
-                    shape,
-                    flags,
-                    sliced,
-                });
-            }
-        }
-    };
+    const EVERYTHING: u32 = flags::BIAS | GATE | flags::ROWS;
     let plain = Epilogue::Activation(Activation::None);
-    for weight in WeightType::ALL {
-        for round_f16 in [false, true] {
-            case(weight, round_f16, plain, [70, 131, 37], flags::BIAS, true);
-            case(
-                weight,
-                round_f16,
-                Epilogue::Residual,
-                [3, 5, 129],
-                flags::BIAS | GATE | flags::ROWS,
-                true,
-            );
-            case(weight, round_f16, Epilogue::GeluTanhTimes, [8, 66, 64], 0, false);
-        }
+    let float = |weight, round_f16| Arithmetic::Float { weight, round_f16 };
+    let (f32, bf16) = (float(WeightType::F32, false), float(WeightType::BF16, true));
+    let mut cases = Vec::new();
+    let mut case = |arithmetic, epilogue, shape: [u32; 3], flags, sliced, tiles: &[Tile]| {
+        cases.extend(tiles.iter().map(|tile| Case {
+            kernel: Linear {
+                arithmetic,
+                epilogue,
+                tile: *tile,
+            },
+            shape,
+            flags,
+            sliced,
+        }));
+    };
+    let (tiled, few) = (&[Tile::Square, Tile::Tall][..], &[Tile::FewRows][..]);
+    // Every type through each of the ways to load it, with more than one block; where blocks allow, a K that is no
+    // multiple of anything.
+    for weight in WeightType::all() {
+        let whole = |k: u32| weight.whole(k.max(weight.whole(1) + 1));
+        case(
+            float(weight, false),
+            plain,
+            [70, 131, whole(37)],
+            flags::BIAS,
+            true,
+            tiled,
+        );
+        case(
+            float(weight, false),
+            Epilogue::Residual,
+            [3, 5, whole(259)],
+            EVERYTHING,
+            true,
+            few,
+        );
+    }
+    // Rounding does not depend on the type, but on the way to load it.
+    for weight in [WeightType::F16, WeightType::BF16]
+        .into_iter()
+        .chain(WeightType::all().last())
+    {
+        let k = weight.whole(37);
+        case(float(weight, true), plain, [70, 131, k], flags::BIAS, true, tiled);
+        case(
+            float(weight, true),
+            Epilogue::Residual,
+            [7, 5, k],
+            EVERYTHING,
+            true,
+            &Tile::ALL,
+        );
     }
     for epilogue in Epilogue::ALL {
-        case(WeightType::BF16, true, epilogue, [33, 29, 31], flags::BIAS, true);
-        case(WeightType::F32, false, epilogue, [1, 1, 1], 0, false);
-        case(WeightType::F16, false, epilogue, [5, 9, 300], flags::BIAS, false);
+        case(bf16, epilogue, [33, 29, 31], flags::BIAS, true, tiled);
+        case(f32, epilogue, [1, 1, 1], 0, false, &Tile::ALL);
+        case(
+            float(WeightType::F16, false),
+            epilogue,
+            [5, 9, 300],
+            flags::BIAS,
+            false,
+            few,
+        );
+        case(Arithmetic::Int8, epilogue, [5, 9, 303], flags::BIAS, false, few);
+        case(
+            Arithmetic::Int8,
+            epilogue,
+            [33, 66, 62],
+            EVERYTHING,
+            true,
+            &[Tile::Square],
+        );
     }
-    case(WeightType::F32, false, Epilogue::Residual, [129, 65, 17], GATE, false);
-    case(
-        WeightType::F32,
-        false,
-        Epilogue::Residual,
-        [17, 12, 48],
-        GATE | flags::ROWS | flags::BIAS,
-        true,
-    );
-    case(WeightType::F32, false, plain, [256, 256, 256], flags::BIAS, false);
-    case(WeightType::BF16, true, plain, [256, 256, 256], flags::BIAS, false);
-    case(WeightType::BF16, true, plain, [2, 512, 1024], flags::BIAS, false);
+    case(Arithmetic::Int8, plain, [140, 31, 37], flags::BIAS, true, &[Tile::Tall]);
+    case(Arithmetic::Int8, plain, [8, 130, 1024], 0, false, &Tile::ALL);
+    case(f32, Epilogue::Residual, [129, 65, 17], GATE, false, &[Tile::Square]);
+    case(f32, Epilogue::Residual, [17, 12, 48], EVERYTHING, true, tiled);
+    case(f32, plain, [256, 256, 256], flags::BIAS, false, &[Tile::Square]);
+    case(bf16, plain, [256, 256, 256], flags::BIAS, false, &[Tile::Square]);
+    case(bf16, plain, [2, 512, 1024], flags::BIAS, false, few);
     cases
 }
 
@@ -78,18 +112,14 @@ impl Case {
     pub fn call(&self, seed: u64) -> Call {
         let mut random = Random::new(seed);
         let [m, n, k] = self.shape;
-        let (first_row, first_column, more, weight_offset) = if self.sliced {
-            (3, 5, 9, 2 * k + 1)
-        } else {
-            (0, 0, 0, 0)
-        };
+        let (first_row, first_column, more, first_weight_row) = if self.sliced { (3, 5, 9, 2) } else { (0, 0, 0, 0) };
         let (rows, table_rows) = ((first_row + m) as usize, 3);
         let p = Params {
             m,
             n,
             k,
             first_row,
-            weight_offset,
+            first_weight_row,
             first_column,
             out_stride: first_column + n + more,
             flags: self.flags,
@@ -97,11 +127,12 @@ impl Case {
             table_stride: first_column + n + more * 2 + 3,
             _pad: [0; 2],
         };
-        let x = random.floats(rows * k as usize, 2.0);
-        let (weight, weight_bytes) = random.weights(
-            self.kernel.weight,
-            (weight_offset + n * k) as usize,
-            1.0 / (k as f32).sqrt(),
+        let factors = Factors::new(
+            self.kernel.arithmetic,
+            &mut random,
+            rows as u32,
+            first_weight_row + n,
+            k,
         );
         let bias = random.floats(p.out_stride as usize, 1.0);
         let residual = random.floats(rows * p.out_stride as usize, 3.0);
@@ -110,8 +141,10 @@ impl Case {
         let before = vec![UNTOUCHED; rows * p.out_stride as usize];
         let mut expected = before.clone();
         let operands = Operands {
-            x: &x,
-            weight: &weight,
+            x: &factors.x,
+            x_scales: &factors.x_scales,
+            weight: &factors.weight,
+            weight_scales: &factors.weight_scales,
             bias: &bias,
             residual: &residual,
             table: &table,
@@ -119,8 +152,8 @@ impl Case {
         };
         reference(&self.kernel, &p, operands, &mut expected);
         let operands = vec![
-            weight_bytes,
-            bytes(&x),
+            factors.weight_bytes,
+            factors.x_bytes,
             bytes(&bias),
             bytes(&residual),
             bytes(&table),
@@ -136,5 +169,67 @@ impl Case {
         )
         .tolerance(2e-6)
         .flops(2.0 * f64::from(m) * f64::from(n) * f64::from(k))
+    }
+}
+
+/// The two matrices, as numbers and as the kernel has them.
+struct Factors {
+    x: Vec<f32>,
+    x_scales: Vec<f32>,
+    x_bytes: Vec<u8>,
+    weight: Vec<f32>,
+    weight_scales: Vec<f32>,
+    weight_bytes: Vec<u8>,
+}
+
+impl Factors {
+    fn new(arithmetic: Arithmetic, random: &mut Random, rows: u32, columns: u32, k: u32) -> Self {
+        let x = random.floats((rows * k) as usize, 2.0);
+        match arithmetic {
+            Arithmetic::Float { weight, .. } => {
+                let (weight, weight_bytes) = random.weights(weight, columns, k, 1.0 / (k as f32).sqrt());
+                Self {
+                    x_bytes: bytes(&x),
+                    x,
+                    x_scales: Vec::new(),
+                    weight,
+                    weight_scales: Vec::new(),
+                    weight_bytes,
+                }
+            }
+            Arithmetic::Int8 => {
+                let p = quantize_rows::Params {
+                    rows,
+                    k,
+                    ..Default::default()
+                };
+                let mut quantized = vec![0; (rows * words(k)) as usize];
+                quantize_rows::reference(QuantizeRows::Int8(None), &p, &x, &mut quantized);
+                let (mut x, mut x_scales) = (Vec::new(), Vec::new());
+                for row in quantized.chunks_exact(words(k) as usize) {
+                    let bytes = row.iter().flat_map(|word| word.to_le_bytes());
+                    x.extend(bytes.take(k as usize).map(|b| f32::from(b as i8)));
+                    x_scales.push(f32::from_bits(row[row.len() - 1]));
+                }
+                let (mut weight, mut weight_scales, mut weight_bytes) = (Vec::new(), Vec::new(), Vec::new());
+                for _ in 0..columns {
+                    let row: Vec<u8> = (0..k).map(|_| random.below(256) as u8).collect();
+                    let scale = (1.5 + random.unit()) / 256.0;
+                    weight.extend(row.iter().map(|b| f32::from(*b as i8)));
+                    weight_scales.push(scale);
+                    weight_bytes.extend(row);
+                    weight_bytes.extend(scale.to_le_bytes());
+                    weight_bytes.resize(weight_bytes.len().next_multiple_of(4), 0);
+                }
+                Self {
+                    x,
+                    x_scales,
+                    x_bytes: bytes(&quantized),
+                    weight,
+                    weight_scales,
+                    weight_bytes,
+                }
+            }
+        }
     }
 }

@@ -1,13 +1,15 @@
 //#include common
 //#include activation
-//#include weight
+//#include numbers
+//#include operands
+//#include first_weight
 
 struct Params {
     m: u32,
     n: u32,
     k: u32,
     first_row: u32,
-    weight_offset: u32,
+    first_weight_row: u32,
     first_column: u32,
     out_stride: u32,
     flags: u32,
@@ -18,7 +20,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> x: array<Number>;
 @group(0) @binding(3) var<storage, read_write> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> residual: array<f32>;
 @group(0) @binding(5) var<storage, read_write> table: array<f32>;
@@ -26,12 +28,12 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;
 
 // Epilogue and store of up to four elements of a row.
-fn store(local_row: u32, local_column: u32, product: vec4<f32>) {
+fn store(local_row: u32, local_column: u32, sum: vec4<Sum>) {
     let row = params.first_row + local_row;
     let column = params.first_column + local_column;
     let count = min(4u, params.n - local_column);
     let place = row * params.out_stride + column;
-    var y = product;
+    var y = scaled(row, local_column, sum);
     if (params.flags & HAS_BIAS) != 0u {
         for (var i = 0u; i < count; i++) {
             y[i] += bias[column + i];

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, WEIGHT, arena, flat_grid};
-use crate::text::Text;
+use crate::text::{FILL_SINGLE, Text};
 use crate::{Activation, Binding, Kernel, Shader, WeightType};
 
 mod cases;
@@ -101,13 +101,44 @@ impl Tile {
     }
 }
 
+/// What is multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arithmetic {
+    /// Numbers, those of W decoded.
+    Float {
+        /// Format of W.
+        weight: WeightType,
+        /// Both operands are rounded to f16 before they are multiplied.
+        round_f16: bool,
+    },
+    /// Signed bytes: W of [`kinora_quant::DType::Int8`], x of [`crate::quantize_rows`]. Sums are exact; each is
+    /// multiplied with the scales of its row and column.
+    Int8,
+}
+
+impl Arithmetic {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let floats =
+            WeightType::all().flat_map(|weight| [false, true].map(|round_f16| Self::Float { weight, round_f16 }));
+        floats.chain([Self::Int8])
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Float { weight, round_f16 } => {
+                format!("{}{}", weight.name(), if round_f16 { ".f16" } else { "" })
+            }
+            Self::Int8 => "bytes".to_owned(),
+        }
+    }
+}
+
 /// A variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Linear {
-    /// Format of W.
-    pub weight: WeightType,
-    /// Both operands are rounded to f16 before they are multiplied.
-    pub round_f16: bool,
+    /// See [`Arithmetic`].
+    pub arithmetic: Arithmetic,
     /// See [`Epilogue`].
     pub epilogue: Epilogue,
     /// See [`Tile`].
@@ -122,12 +153,12 @@ pub struct Params {
     pub m: u32,
     /// Columns to compute: rows of W.
     pub n: u32,
-    /// Input features: the row stride of x and W.
+    /// Input features: elements of a row of x and W.
     pub k: u32,
     /// First row, of x, residual, rows and out alike.
     pub first_row: u32,
-    /// Elements before the first row of W in its binding.
-    pub weight_offset: u32,
+    /// Rows in the binding before the first of W.
+    pub first_weight_row: u32,
     /// First column, of out, residual and bias alike: W may be split by rows over several buffers.
     pub first_column: u32,
     /// Row stride of out and residual: all columns.
@@ -142,7 +173,7 @@ pub struct Params {
     pub _pad: [u32; 2],
 }
 
-/// `residual` is also the second factor of [`Epilogue::GeluTanhTimes`]; `rows` holds u32.
+/// `x` holds words where bytes are multiplied. `residual` is also the second factor of [`Epilogue::GeluTanhTimes`]; `rows` holds u32.
 pub const BINDINGS: &[Binding] = &[
     PARAMS,
     WEIGHT,
@@ -159,17 +190,14 @@ impl Kernel for Linear {
 
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for weight in WeightType::ALL {
-            for round_f16 in [false, true] {
-                for epilogue in Epilogue::ALL {
-                    for tile in Tile::ALL {
-                        all.push(Self {
-                            weight,
-                            round_f16,
-                            epilogue,
-                            tile,
-                        });
-                    }
+        for arithmetic in Arithmetic::all() {
+            for epilogue in Epilogue::ALL {
+                for tile in Tile::ALL {
+                    all.push(Self {
+                        arithmetic,
+                        epilogue,
+                        tile,
+                    });
                 }
             }
         }
@@ -187,23 +215,29 @@ impl Kernel for Linear {
             Epilogue::Residual => Activation::None,
         };
         let mut text = Text::new(include_str!("kernel.wgsl"))
-            .snippet("weight", self.weight.snippet())
             .snippet("body", body)
-            .constant("ROUND_A", self.round_f16)
-            .constant("ROUND_B", self.round_f16)
             .constant("TIMES", self.epilogue == Epilogue::GeluTanhTimes)
             .constant("RESIDUAL", self.epilogue == Epilogue::Residual)
             .activation(activation);
+        text = match self.arithmetic {
+            Arithmetic::Float { weight, round_f16 } => text
+                .snippet("operands", include_str!("f32.wgsl"))
+                .weight(weight)
+                .floats(round_f16, round_f16),
+            Arithmetic::Int8 => text
+                .snippet("operands", include_str!("int8.wgsl"))
+                .snippet("fill_b", FILL_SINGLE)
+                .bytes(),
+        };
         if self.tile != Tile::FewRows {
             text = text
                 .constant("ACROSS", self.tile.across())
                 .constant("B_COLUMNS_FIRST", false);
         }
-        let rounding = if self.round_f16 { ".f16" } else { "" };
         Shader {
             name: format!(
-                "linear.{}.{}.{}{rounding}",
-                self.weight.name(),
+                "linear.{}.{}.{}",
+                self.arithmetic.name(),
                 self.epilogue.name(),
                 self.tile.name()
             ),

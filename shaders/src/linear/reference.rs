@@ -2,16 +2,20 @@
 
 use kinora_quant::round_f16;
 
-use super::{Epilogue, Linear, Params};
+use super::{Arithmetic, Epilogue, Linear, Params};
 use crate::{Activation, flags};
 
-/// The operands, `weight` decoded; those that the flags leave out may be empty.
+/// The operands, `weight` decoded, bytes as the integers that they are; those that the flags leave out may be empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Operands<'a> {
     /// `[…, K]`
     pub x: &'a [f32],
+    /// Of the rows of x, where bytes are multiplied.
+    pub x_scales: &'a [f32],
     /// `[…, K]`
     pub weight: &'a [f32],
+    /// Of the rows of the weight, where bytes are multiplied.
+    pub weight_scales: &'a [f32],
     /// `[N]`
     pub bias: &'a [f32],
     /// Of the shape of out.
@@ -24,15 +28,20 @@ pub struct Operands<'a> {
 
 /// What the kernel does, with sums in f64.
 pub fn reference(kernel: &Linear, p: &Params, o: Operands<'_>, out: &mut [f32]) {
-    let operand = |v: f32| f64::from(if kernel.round_f16 { round_f16(v) } else { v });
+    let rounds = matches!(kernel.arithmetic, Arithmetic::Float { round_f16: true, .. });
+    let operand = |v: f32| f64::from(if rounds { round_f16(v) } else { v });
     for m in 0..p.m as usize {
         let row = p.first_row as usize + m;
         for n in 0..p.n as usize {
             let column = p.first_column as usize + n;
             let k = p.k as usize;
             let a = &o.x[row * k..][..k];
-            let b = &o.weight[p.weight_offset as usize + n * k..][..k];
+            let w_row = p.first_weight_row as usize + n;
+            let b = &o.weight[w_row * k..][..k];
             let mut y: f64 = a.iter().zip(b).map(|(a, b)| operand(*a) * operand(*b)).sum();
+            if kernel.arithmetic == Arithmetic::Int8 {
+                y = f64::from(y as f32 * (o.x_scales[row] * o.weight_scales[w_row]));
+            }
             let place = row * p.out_stride as usize + column;
             if p.flags & flags::BIAS != 0 {
                 y += f64::from(o.bias[column]);
@@ -59,12 +68,14 @@ pub fn reference(kernel: &Linear, p: &Params, o: Operands<'_>, out: &mut [f32]) 
 #[cfg(test)]
 mod tests {
     use super::{Operands, reference};
-    use crate::linear::{Epilogue, Linear, Params, Tile};
+    use crate::linear::{Arithmetic, Epilogue, Linear, Params, Tile};
     use crate::{Activation, WeightType, flags};
 
     const KERNEL: Linear = Linear {
-        weight: WeightType::F32,
-        round_f16: false,
+        arithmetic: Arithmetic::Float {
+            weight: WeightType::F32,
+            round_f16: false,
+        },
         epilogue: Epilogue::Residual,
         tile: Tile::Square,
     };
@@ -77,7 +88,7 @@ mod tests {
             k: 2,
             first_column: 1,
             out_stride: 2,
-            weight_offset: 2,
+            first_weight_row: 1,
             flags: flags::BIAS | flags::TABLE | flags::ROWS,
             gate_column: 1,
             table_stride: 3,
@@ -90,6 +101,7 @@ mod tests {
             residual: &[0.0, 1.0, 0.0, 2.0],
             table: &[0.0, 0.0, 2.0, 0.0, 0.0, -1.0],
             rows: &[1, 0],
+            ..Operands::default()
         };
         let mut out = [7.0; 4];
         reference(&KERNEL, &p, o, &mut out);
@@ -106,7 +118,10 @@ mod tests {
             ..Params::default()
         };
         let kernel = Linear {
-            round_f16: true,
+            arithmetic: Arithmetic::Float {
+                weight: WeightType::F32,
+                round_f16: true,
+            },
             epilogue: Epilogue::Activation(Activation::None),
             ..KERNEL
         };

@@ -1,4 +1,5 @@
 //#include common
+//#include numbers
 
 struct Params {
     m: u32,
@@ -48,4 +49,5 @@ fn store(row: u32, column: u32, y: vec4<f32>) {
     }
 }
 
+//#include all_rows
 //#include gemm

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena};
 use crate::linear::Tile;
-use crate::text::Text;
+use crate::text::{FILL_SINGLE, Text};
 use crate::{Binding, Kernel, Shader};
 
 mod cases;
@@ -75,8 +75,8 @@ impl Kernel for Matmul {
 
     fn shader(&self) -> Shader {
         let text = Text::new(include_str!("kernel.wgsl"))
-            .constant("ROUND_A", self.round_a)
-            .constant("ROUND_B", self.round_b)
+            .floats(self.round_a, self.round_b)
+            .snippet("fill_b", FILL_SINGLE)
             .constant("ACROSS", Tile::Square.across())
             .constant("B_COLUMNS_FIRST", !self.transposed);
         let layout = if self.transposed { "nk" } else { "kn" };

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use kinora_graph::{Cost, ElementType, Error, Graph, Op, Result, Value};
 use kinora_shaders::kernel::{Kernel, Shader};
+use kinora_shaders::quantize_rows::QuantizeRows;
 
 use super::arena::{self, ALIGNMENT, Lifetime};
 use super::view::{Target, View};
@@ -37,6 +38,8 @@ pub(super) struct Emitter<'g> {
     weight_index: HashMap<Weight, usize>,
     states: Vec<StateUse>,
     limits: HashMap<Value, u32>,
+    /// Factors of products that several operations may read.
+    prepared: HashMap<(Value, QuantizeRows), View>,
 }
 
 impl<'g> Emitter<'g> {
@@ -58,6 +61,7 @@ impl<'g> Emitter<'g> {
             weight_index: HashMap::new(),
             states: Vec::new(),
             limits: HashMap::new(),
+            prepared: HashMap::new(),
         }
     }
 
@@ -112,6 +116,16 @@ impl<'g> Emitter<'g> {
         let view = self.temp(self.graph.node(value).elements());
         self.place(value, view);
         view
+    }
+
+    /// What an operation before made of `value` by `kernel`.
+    pub(super) fn shared(&self, value: Value, kernel: QuantizeRows) -> Option<View> {
+        self.prepared.get(&(value, kernel)).copied()
+    }
+
+    /// Keeps what was made of `value` by `kernel` for the operations behind.
+    pub(super) fn share(&mut self, value: Value, kernel: QuantizeRows, view: View) {
+        self.prepared.insert((value, kernel), view);
     }
 
     /// Room for an input: it is written before the first dispatch.

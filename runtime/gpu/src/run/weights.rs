@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use kinora_graph::{Graph, MatrixLayout, Op, Result};
 use kinora_quant::{DType, Weights};
+use kinora_shaders::WeightType;
 
 use crate::device::Device;
 use crate::plan::{Fixed, Plan, Source, Weight};
@@ -61,8 +62,8 @@ fn upload(device: &Device, weights: &dyn Weights, weight: &Weight, buffer: &wgpu
         true => None,
         false => Some(weights.tensor(&weight.name)?),
     };
-    // An even number of rows is a multiple of four bytes.
-    let step = (BLOCK / weight.row_bytes().max(1)).max(1).next_multiple_of(2);
+    // Four rows are a multiple of four bytes.
+    let step = (BLOCK / weight.row_bytes().max(1)).max(1).next_multiple_of(4);
     for start in weight.rows.clone().step_by(step) {
         let range = start..(start + step).min(weight.rows.end);
         let part;
@@ -83,7 +84,8 @@ fn upload(device: &Device, weights: &dyn Weights, weight: &Weight, buffer: &wgpu
         };
         let mut bytes = prepared(data, info.dtype, weight);
         if !bytes.len().is_multiple_of(4) {
-            bytes.to_mut().extend([0, 0]);
+            let whole = bytes.len().next_multiple_of(4);
+            bytes.to_mut().resize(whole, 0);
         }
         let offset = (start - weight.rows.start) * weight.row_bytes();
         device.upload(buffer, offset as u64, &bytes)?;
@@ -93,7 +95,8 @@ fn upload(device: &Device, weights: &dyn Weights, weight: &Weight, buffer: &wgpu
 
 /// The bytes of some rows as the kernels want them.
 fn prepared<'a>(data: &'a [u8], from: DType, weight: &Weight) -> Cow<'a, [u8]> {
-    let data = if from == weight.dtype {
+    let as_stored = WeightType::from_dtype(from).is_some_and(|read| read.dtype() == weight.dtype);
+    let data = if as_stored {
         Cow::Borrowed(data)
     } else {
         let rows = data.len() / from.row_bytes(weight.k).unwrap_or(1).max(1);
@@ -102,12 +105,12 @@ fn prepared<'a>(data: &'a [u8], from: DType, weight: &Weight) -> Cow<'a, [u8]> {
         Cow::Owned(bytemuck::cast_slice(&values).to_vec())
     };
     match weight.layout {
-        MatrixLayout::ChannelsLast { channels, taps } if channels > 1 && taps > 1 => {
-            let size = weight.row_bytes() / weight.k;
-            let mut out = vec![0; data.len()];
-            let rows = data.chunks(weight.k * size).zip(out.chunks_mut(weight.k * size));
-            for (from, to) in rows {
-                for (tap, to) in to.chunks_mut(channels * size).enumerate() {
+        MatrixLayout::ChannelsLast { channels, taps } if weight.layout.moves_elements() => {
+            // What lies behind the elements (a scale) stays there.
+            let mut out = data.to_vec();
+            let (size, row) = (weight.dtype.format().block_bytes, weight.row_bytes());
+            for (from, to) in data.chunks(row).zip(out.chunks_mut(row)) {
+                for (tap, to) in to[..weight.k * size].chunks_mut(channels * size).enumerate() {
                     for (channel, to) in to.chunks_mut(size).enumerate() {
                         let at = (channel * taps + tap) * size;
                         to.copy_from_slice(&from[at..at + size]);

@@ -12,7 +12,7 @@ fn kernels_agree_with_their_plain_versions() {
             let found = device
                 .probe(&call.shader, &call.params, call.workgroups, &call.operands, call.out)
                 .unwrap_or_else(|e| panic!("{}: {e}", call.name));
-            let error = call.error(&bytemuck::pod_collect_to_vec(&found));
+            let error = call.error(&found);
             // A sum in f32 is at best right to its last bit.
             let tolerance = if call.tolerance > 0.0 {
                 call.tolerance.max(2.0 * f32::EPSILON)

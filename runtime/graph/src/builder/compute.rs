@@ -8,6 +8,9 @@ use crate::{
     Padding, QkNormRope, Result, UnaryOp, Value,
 };
 
+/// Most elements of a row whose products, each at most 127 · 128, add up within 32 bits.
+const LONGEST_INT8: usize = i32::MAX as usize / (127 * 128);
+
 impl Builder<'_> {
     /// `epilogue(x Wᵀ + bias)` with `tensor.weight` `[n, K]` and, where the checkpoint has it, `tensor.bias` `[n]`.
     pub fn linear(&mut self, scope: &Scope, tensor: &str, x: Value, n: usize, epilogue: Epilogue) -> Result<Value> {
@@ -24,18 +27,8 @@ impl Builder<'_> {
         rows: Range<usize>,
         epilogue: Epilogue,
     ) -> Result<Value> {
-        let (weight, bias) = self.weight_and_bias(scope, tensor, x, n, rows)?;
-        self.push_linear(
-            scope,
-            tensor,
-            Linear {
-                x,
-                weight,
-                bias,
-                epilogue,
-                precise: false,
-            },
-        )
+        let op = self.linear_op(scope, tensor, x, n, rows, epilogue)?;
+        self.push_linear(scope, tensor, op)
     }
 
     /// [`Self::linear`] whose operands are never rounded to f16.
@@ -47,31 +40,52 @@ impl Builder<'_> {
         n: usize,
         epilogue: Epilogue,
     ) -> Result<Value> {
-        let (weight, bias) = self.weight_and_bias(scope, tensor, x, n, 0..n)?;
-        self.push_linear(
-            scope,
-            tensor,
-            Linear {
-                x,
-                weight,
-                bias,
-                epilogue,
-                precise: true,
-            },
-        )
+        let op = self.linear_op(scope, tensor, x, n, 0..n, epilogue)?;
+        self.push_linear(scope, tensor, Linear { precise: true, ..op })
     }
 
-    fn weight_and_bias(
+    /// [`Self::linear_rows`] that never quantises x: what layers with a LoRA are made of.
+    pub fn linear_weight_only(
         &mut self,
         scope: &Scope,
         tensor: &str,
         x: Value,
         n: usize,
         rows: Range<usize>,
-    ) -> Result<(Matrix, Option<Value>)> {
+        epilogue: Epilogue,
+    ) -> Result<Value> {
+        let op = self.linear_op(scope, tensor, x, n, rows, epilogue)?;
+        self.push_linear(
+            scope,
+            tensor,
+            Linear {
+                weight_only: true,
+                ..op
+            },
+        )
+    }
+
+    fn linear_op(
+        &mut self,
+        scope: &Scope,
+        tensor: &str,
+        x: Value,
+        n: usize,
+        rows: Range<usize>,
+        epilogue: Epilogue,
+    ) -> Result<Linear> {
+        self.label(scope, tensor);
         let scope = scope.enter(tensor);
         let k = self.graph.node(x).columns();
         let weight = self.matrix(&scope.name("weight"), &[n, k], rows.clone(), MatrixLayout::RowMajor)?;
+        // Activation-aware quantisation divides the weight's columns by what x is multiplied with here.
+        let x = match self.has(&scope, "pre_quant_scale") {
+            false => x,
+            true => {
+                let scale = self.parameter(&scope, "pre_quant_scale", &[k])?;
+                self.mul(x, scale)?
+            }
+        };
         let bias = match self.has(&scope, "bias") {
             false => None,
             true => {
@@ -83,11 +97,25 @@ impl Builder<'_> {
                 })
             }
         };
-        Ok((weight, bias))
+        Ok(Linear {
+            x,
+            weight,
+            bias,
+            epilogue,
+            precise: false,
+            weight_only: false,
+        })
     }
 
     fn push_linear(&mut self, scope: &Scope, tensor: &str, op: Linear) -> Result<Value> {
         self.label(scope, tensor);
+        if op.quantizes() && op.weight.k > LONGEST_INT8 {
+            let why = format!(
+                "sums of {} products of bytes may be more than 32 bits hold ({LONGEST_INT8} at most)",
+                op.weight.k
+            );
+            return Err(self.weight_error(&op.weight.name, op.weight.dtype, why));
+        }
         let mut shape = self.shape(op.x).to_vec();
         *shape.last_mut().expect("a tensor has dimensions") = op.weight.n();
         match &op.epilogue {
@@ -112,6 +140,7 @@ impl Builder<'_> {
             0..vocabulary,
             MatrixLayout::RowMajor,
         )?;
+        self.refuse_rotated(&table)?;
         let mut shape = self.shape(ids).to_vec();
         shape.push(k);
         Ok(self.push(Op::Gather { ids, table }, shape))
@@ -156,6 +185,7 @@ impl Builder<'_> {
             MatrixLayout::ChannelsLast { channels: c, taps },
         )?;
         weight.k = c * taps;
+        self.refuse_rotated(&weight)?;
         let bias = if self.has(&scope, "bias") {
             Some(self.parameter(&scope, "bias", &[out])?)
         } else {
@@ -182,6 +212,17 @@ impl Builder<'_> {
             self.expect("conv3d", residual, &shape)?;
         }
         Ok(self.push(Op::Conv3d(op), shape))
+    }
+
+    /// Lookups and convolutions have no rows that could be rotated alike.
+    fn refuse_rotated(&self, matrix: &Matrix) -> Result<()> {
+        match matrix.rotation() {
+            None => Ok(()),
+            Some(_) => {
+                let why = "only linear layers can have rotated weights".to_owned();
+                Err(self.weight_error(&matrix.name, matrix.dtype, why))
+            }
+        }
     }
 
     /// See [`Norm`].

@@ -1,6 +1,7 @@
 //! Builds graphs: one method per operation, each checks its shapes.
 
 mod compute;
+mod experts;
 mod moves;
 
 use std::ops::Range;
@@ -165,10 +166,14 @@ impl<'w> Builder<'w> {
     }
 
     fn push(&mut self, op: Op, shape: Vec<usize>) -> Value {
+        self.push_typed(op, shape, ElementType::F32)
+    }
+
+    fn push_typed(&mut self, op: Op, shape: Vec<usize>, element_type: ElementType) -> Value {
         self.graph.nodes.push(Node {
             op,
             shape,
-            element_type: ElementType::F32,
+            element_type,
             label: self.label.clone(),
         });
         Value(self.graph.nodes.len() as u32 - 1)
@@ -176,6 +181,11 @@ impl<'w> Builder<'w> {
 
     fn matrix(&self, name: &str, shape: &[usize], rows: Range<usize>, layout: MatrixLayout) -> Result<Matrix> {
         let dtype = self.check_weight(name, shape)?;
+        if dtype.row_bytes(shape[1..].iter().product()).is_none() {
+            let block = dtype.format().block;
+            let why = format!("rows of {:?} elements are no whole blocks of {block}", &shape[1..]);
+            return Err(self.weight_error(name, dtype, why));
+        }
         Ok(Matrix {
             name: name.to_owned(),
             dtype,
@@ -183,6 +193,15 @@ impl<'w> Builder<'w> {
             k: shape[1],
             layout,
         })
+    }
+
+    fn weight_error(&self, name: &str, dtype: DType, why: String) -> Error {
+        Error::WeightType {
+            origin: self.weights.origin(),
+            name: name.to_owned(),
+            dtype,
+            why,
+        }
     }
 
     /// The stored type of a tensor whose shape is `shape` or regroups it.

@@ -1,6 +1,8 @@
 //! Operations become dispatches: one exhaustive match.
 
 mod attention;
+mod experts;
+mod factor;
 mod moves;
 mod products;
 mod rows;
@@ -72,6 +74,16 @@ impl Emitter<'_> {
             Op::Attention(op) => self.attention(value, op),
             Op::Conv3d(op) => self.conv3d(value, op),
             Op::Gather { ids, table } => self.gather(value, *ids, table),
+            Op::TopK { logits } => self.top_k(value, *logits),
+            Op::ExpertWeights(op) => self.expert_weights(value, op),
+            Op::GroupByExpert { ids, grouping } => self.group_by_expert(value, *ids, *grouping),
+            Op::GroupedLinear(op) => self.grouped_linear(value, op),
+            Op::ScatterExperts {
+                x,
+                groups,
+                grouping,
+                weights,
+            } => self.scatter_experts(value, *x, *groups, *grouping, *weights),
             Op::Rearrange { x, spec } => self.rearrange(value, *x, spec),
             Op::Concat { inputs } => self.concat(value, inputs),
             Op::Unary { op, x } => self.unary(value, *op, *x),

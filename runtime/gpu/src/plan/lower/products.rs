@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use kinora_graph::{Conv3d, Epilogue, Linear, Matrix, Result, Value};
 use kinora_shaders::linear::Tile;
+use kinora_shaders::quantize_rows::{self, QuantizeRows};
 use kinora_shaders::{WeightType, conv3d, flags, linear};
 
 use super::super::Weight;
@@ -16,8 +17,11 @@ use super::{activation, flag};
 const TILE_ROWS: usize = 128;
 const TILE_COLUMNS: usize = 64;
 
-/// The type in which a weight lies on the device.
+/// The type in which a weight lies on the device. Elements of a block cannot change places.
 pub(super) fn stored(matrix: &Matrix) -> WeightType {
+    if matrix.layout.moves_elements() && matrix.dtype.format().block > 1 {
+        return WeightType::F32;
+    }
     WeightType::from_dtype(matrix.dtype).unwrap_or(WeightType::F32)
 }
 
@@ -79,7 +83,17 @@ impl Emitter<'_> {
         let node = self.graph.node(value);
         let (m, n, k) = (node.rows(), op.weight.n(), op.weight.k);
         let cost = self.graph.cost(value);
-        let x = self.view(op.x);
+        let rotation = op.weight.rotation();
+        let (arithmetic, x, x_columns) = if op.quantizes() {
+            let x = self.prepared(op.x, QuantizeRows::Int8(rotation))?;
+            (linear::Arithmetic::Int8, x, quantize_rows::words(k as u32) as usize)
+        } else {
+            let arithmetic = linear::Arithmetic::Float {
+                weight: stored(&op.weight),
+                round_f16: self.rounds() && !op.precise,
+            };
+            (arithmetic, self.factor(op.x, rotation)?, k)
+        };
         let bias = op.bias.map(|v| self.view(v));
         let (epilogue, residual, gate) = match op.epilogue {
             Epilogue::Activation(a) => (linear::Epilogue::Activation(activation(a)), None, None),
@@ -94,12 +108,11 @@ impl Emitter<'_> {
         let table = gate.map(|g| self.view(g.table));
         let out = self.result(value);
         let kernel = linear::Linear {
-            weight: stored(&op.weight),
-            round_f16: self.rounds() && !op.precise,
+            arithmetic,
             epilogue,
             tile: Tile::choose(m as u32, n as u32),
         };
-        let mut operands = vec![(x, k), (out, n)];
+        let mut operands = vec![(x, x_columns), (out, n)];
         operands.extend(residual.map(|v| (v, n)));
         operands.extend(indices.map(|v| (v, 1)));
         let most = self.most_columns(m, n, cost);
@@ -112,7 +125,7 @@ impl Emitter<'_> {
                     n: part.columns.len() as u32,
                     k: k as u32,
                     first_row: chunk.first(),
-                    weight_offset: (part.skipped * k) as u32,
+                    first_weight_row: part.skipped as u32,
                     first_column: part.columns.start as u32,
                     out_stride: n as u32,
                     flags: flag(bias.is_some(), flags::BIAS)
@@ -122,7 +135,7 @@ impl Emitter<'_> {
                     table_stride: gate.map_or(0, |g| self.graph.node(g.table).columns() as u32),
                     ..Default::default()
                 };
-                let input = chunk.view(x, k);
+                let input = chunk.view(x, x_columns);
                 let views = [
                     part.weight,
                     input,
@@ -222,7 +235,7 @@ impl Emitter<'_> {
                         m: chunk.len(),
                         n: part.columns.len() as u32,
                         first_row: chunk.first(),
-                        weight_offset: (part.skipped * op.weight.k) as u32,
+                        first_weight_row: part.skipped as u32,
                         first_column: part.columns.start as u32,
                         ..params
                     };

@@ -1,0 +1,3 @@
+fn first_weight() -> u32 {
+    return params.first_weight_row;
+}
