@@ -10,6 +10,8 @@ mod output;
 mod quantize;
 mod synth;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use error::Error;
 pub use quantize::{Line, Quantize, Totals, quantize};

@@ -165,7 +165,7 @@ fn convert(
     tell: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Totals, Error> {
     let mut totals = Totals::default();
-    let absmax = if needs_absmax(dtype) {
+    let absmax = if dtype.has_tensor_scale() {
         absmax(weights, name, info)?
     } else {
         0.0
@@ -209,11 +209,7 @@ fn for_pieces(
     Ok(())
 }
 
-/// Whether one scale serves the whole tensor.
-fn needs_absmax(dtype: DType) -> bool {
-    matches!(dtype, DType::F8E4M3Scaled | DType::F8E5M2Scaled | DType::Nvfp4)
-}
-
+/// The largest magnitude of the tensor.
 fn absmax(weights: &dyn Weights, name: &str, info: &TensorInfo) -> Result<f32, Error> {
     let mut most = 0.0f32;
     for_pieces(weights, name, info, &mut |piece| {
@@ -230,7 +226,7 @@ fn encode(piece: &Tensor<'_>, dtype: DType, absmax: f32) -> Result<Vec<(Vec<u8>,
     let k = piece.info.shape.last().copied().unwrap_or(1).max(1);
     let rows = (values.len() / k).div_ceil(4 * rayon::current_num_threads()).max(1);
     let runs = values.par_chunks(rows * k).map(|run| {
-        let bytes = encode_rows(dtype, k, run, absmax)?;
+        let bytes = dtype.encode_rows(k, run, absmax)?;
         let mut back = vec![0.0; run.len()];
         dtype.decode(k, &bytes, &mut back);
         let mut totals = Totals {
@@ -246,8 +242,4 @@ fn encode(piece: &Tensor<'_>, dtype: DType, absmax: f32) -> Result<Vec<(Vec<u8>,
         Ok((bytes, totals))
     });
     runs.collect()
-}
-
-fn encode_rows(dtype: DType, k: usize, values: &[f32], _absmax: f32) -> Result<Vec<u8>, Error> {
-    Ok(dtype.encode(k, values)?)
 }

@@ -190,3 +190,28 @@ fn mix(n: u64) -> u64 {
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_of_every_type_hold_finite_numbers_of_the_right_size() {
+        let (k, amp) = (512, 0.1);
+        for target in Target::ALL {
+            let deck = Deck::of(target.dtype, k);
+            let pool = deck.pool((0.0, amp), 3).unwrap();
+            assert_eq!(pool.len() % deck.card_bytes(), 0);
+            let (width, elements) = match deck {
+                Deck::Cards(_) => (CARD, CARD * CARDS),
+                Deck::Rows(..) => (k, k * ROWS),
+            };
+            let mut values = vec![0.0; elements];
+            target.dtype.decode(width, &pool, &mut values);
+            let square = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / elements as f64;
+            let expected = amp * amp / 3.0;
+            assert!((square / expected - 1.0).abs() < 0.2, "{}: {square}", target.name);
+            assert!(values.iter().all(|v| v.abs() < 2.0 * amp as f32), "{}", target.name);
+        }
+    }
+}
