@@ -61,13 +61,26 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// A format that is recognised but not read.
-    #[error("{}: {format} files are not supported yet; use the .safetensors version of this model", path.display())]
-    UnsupportedFormat {
+    /// A mapped file is not what it was when it was opened.
+    #[error(
+        "{}: the file changed while it was in use ({reason}), so what was read of it cannot be trusted; start again once nothing writes to it",
+        path.display()
+    )]
+    Changed {
         /// The file.
         path: PathBuf,
-        /// Name of the format.
-        format: &'static str,
+        /// What shows it.
+        reason: String,
+    },
+    /// A quantised tensor whose format is not read, or whose scales are not what the format asks for.
+    #[error("{origin}: quantised tensor `{name}`: {reason}")]
+    Quantised {
+        /// File or folder.
+        origin: String,
+        /// Name of the tensor, as stored.
+        name: String,
+        /// What is wrong, and what to do.
+        reason: String,
     },
     /// A folder does not say which of its files is meant.
     #[error("{}: {reason}", path.display())]

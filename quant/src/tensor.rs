@@ -111,7 +111,7 @@ pub trait Weights: Send + Sync {
     }
 
     /// [`rows`](Self::rows) written to `out`, which has exactly their size: no copy between file and device more than
-    /// needed.
+    /// needed. Afterwards [`check`](Self::check) has passed.
     fn read_rows(&self, name: &str, range: Range<usize>, out: &mut [u8]) -> Result<()> {
         let rows = self.rows(name, range)?;
         if rows.data.len() != out.len() {
@@ -122,6 +122,15 @@ pub trait Weights: Send + Sync {
             });
         }
         out.copy_from_slice(&rows.data);
+        self.check()
+    }
+
+    /// Whether what has been read so far can be trusted: a mapped file that has changed or shrunk since it was opened
+    /// gives other bytes, and zeros for those that it has lost.
+    ///
+    /// # Errors
+    /// [`Error::Changed`], naming the file.
+    fn check(&self) -> Result<()> {
         Ok(())
     }
 
@@ -160,6 +169,9 @@ macro_rules! forward {
             }
             fn read_rows(&self, name: &str, range: Range<usize>, out: &mut [u8]) -> Result<()> {
                 (**self).read_rows(name, range, out)
+            }
+            fn check(&self) -> Result<()> {
+                (**self).check()
             }
             fn listing(&self, name: &str) -> Option<Listing> {
                 (**self).listing(name)

@@ -194,7 +194,7 @@ fn a_path_leads_to_what_it_means() {
     };
     refused(&["it is empty"]);
     fs::write(at("config.json"), "{}").unwrap();
-    refused(&["no .safetensors file", "config.json"]);
+    refused(&["no .safetensors or .gguf file", "config.json"]);
     fs::write(at("pytorch_model.bin"), "PK\x03\x04").unwrap();
     refused(&["pytorch_model.bin", "pickled"]);
     file::save(at("one.safetensors"), &tensors(&["one"]), &BTreeMap::new()).unwrap();

@@ -1,7 +1,7 @@
 //! Tensor names: from those found in files to the canonical (diffusers') ones.
 //!
 //! Original names are those of Wan-Video/Wan2.2 (`wan/modules/{model,vae2_1,vae2_2,t5}.py`), which ComfyUI's
-//! files keep, sometimes behind a prefix.
+//! files keep, sometimes behind a prefix. GGUF files of text encoders have llama.cpp's (`gguf-py/gguf/tensor_mapping.py`).
 
 use kinora_quant::Weights;
 
@@ -38,7 +38,7 @@ pub fn detect(weights: &dyn Weights) -> Option<Part> {
         Some(Part::Transformer)
     } else if has("decoder.conv_in.weight") || has("decoder.conv1.weight") {
         Some(Part::Vae)
-    } else if has("shared.weight") || has("token_embedding.weight") {
+    } else if has("shared.weight") || has("token_embedding.weight") || has("enc.blk.0.attn_rel_b.weight") {
         Some(Part::TextEncoder)
     } else {
         None
@@ -201,7 +201,24 @@ fn residual(name: &str) -> String {
 }
 
 fn text_encoder(name: &str) -> String {
-    const TOP: [(&str, &str); 2] = [("token_embedding.", "shared."), ("norm.", "encoder.final_layer_norm.")];
+    const TOP: [(&str, &str); 4] = [
+        ("token_embedding.", "shared."),
+        ("norm.", "encoder.final_layer_norm."),
+        ("token_embd.", "shared."),
+        ("enc.output_norm.", "encoder.final_layer_norm."),
+    ];
+    const LLAMA_BLOCK: [(&str, &str); 10] = [
+        ("attn_norm.", "layer.0.layer_norm."),
+        ("attn_q.", "layer.0.SelfAttention.q."),
+        ("attn_k.", "layer.0.SelfAttention.k."),
+        ("attn_v.", "layer.0.SelfAttention.v."),
+        ("attn_o.", "layer.0.SelfAttention.o."),
+        ("attn_rel_b.", "layer.0.SelfAttention.relative_attention_bias."),
+        ("ffn_norm.", "layer.1.layer_norm."),
+        ("ffn_gate.", "layer.1.DenseReluDense.wi_0."),
+        ("ffn_up.", "layer.1.DenseReluDense.wi_1."),
+        ("ffn_down.", "layer.1.DenseReluDense.wo."),
+    ];
     const BLOCK: [(&str, &str); 7] = [
         ("norm1.", "layer.0.layer_norm."),
         ("norm2.", "layer.1.layer_norm."),
@@ -214,9 +231,14 @@ fn text_encoder(name: &str) -> String {
         ("ffn.fc1.", "layer.1.DenseReluDense.wi_1."),
         ("ffn.fc2.", "layer.1.DenseReluDense.wo."),
     ];
-    match name.strip_prefix("blocks.").and_then(|r| r.split_once('.')) {
-        Some((layer, rest)) => {
-            let renamed = replace_prefix(rest, &BLOCK).unwrap_or_else(|| rest.to_owned());
+    let blocks = [("blocks.", &BLOCK[..]), ("enc.blk.", &LLAMA_BLOCK)];
+    let block = blocks.into_iter().find_map(|(list, table)| {
+        let (layer, rest) = name.strip_prefix(list)?.split_once('.')?;
+        Some((layer, rest, table))
+    });
+    match block {
+        Some((layer, rest, table)) => {
+            let renamed = replace_prefix(rest, table).unwrap_or_else(|| rest.to_owned());
             format!("encoder.block.{layer}.{renamed}")
         }
         None => replace_prefix(name, &TOP).unwrap_or_else(|| name.to_owned()),
@@ -231,7 +253,13 @@ fn replace_prefix(name: &str, table: &[(&str, &str)]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use kinora_quant::file::{self, GgufValue, Writer};
+    use kinora_quant::{DType, TensorInfo};
+
     use super::*;
+    use crate::text::umt5::Umt5Config;
 
     #[test]
     fn original_names_become_canonical() {
@@ -286,9 +314,85 @@ mod tests {
                 "encoder.block.2.layer.1.DenseReluDense.wi_0.weight",
             ),
             (Part::TextEncoder, "norm.weight", "encoder.final_layer_norm.weight"),
+            (
+                Part::TextEncoder,
+                "enc.output_norm.weight",
+                "encoder.final_layer_norm.weight",
+            ),
+            (Part::TextEncoder, "token_embd.weight", "shared.weight"),
+            (
+                Part::TextEncoder,
+                "enc.blk.23.attn_rel_b.weight",
+                "encoder.block.23.layer.0.SelfAttention.relative_attention_bias.weight",
+            ),
+            (
+                Part::TextEncoder,
+                "enc.blk.0.ffn_up.weight",
+                "encoder.block.0.layer.1.DenseReluDense.wi_1.weight",
+            ),
         ] {
             assert_eq!(canonical(part, original), expected);
             assert_eq!(canonical(part, expected), expected, "a canonical name stays");
         }
+    }
+
+    /// A text encoder of two blocks as llama.cpp's converter names its tensors.
+    #[test]
+    fn a_gguf_text_encoder_is_detected_and_has_every_tensor_of_its_graph() {
+        let (width, hidden, heads) = (32, 64, 4);
+        let mut shapes = vec![
+            ("token_embd.weight".to_owned(), vec![96, width]),
+            ("enc.output_norm.weight".to_owned(), vec![width]),
+        ];
+        for layer in 0..2 {
+            for (name, shape) in [
+                ("attn_norm", vec![width]),
+                ("attn_q", vec![width, width]),
+                ("attn_k", vec![width, width]),
+                ("attn_v", vec![width, width]),
+                ("attn_o", vec![width, width]),
+                ("attn_rel_b", vec![32, heads]),
+                ("ffn_norm", vec![width]),
+                ("ffn_gate", vec![hidden, width]),
+                ("ffn_up", vec![hidden, width]),
+                ("ffn_down", vec![width, hidden]),
+            ] {
+                shapes.push((format!("enc.blk.{layer}.{name}.weight"), shape));
+            }
+        }
+        let info = |(name, shape): (String, Vec<usize>)| {
+            let block = shape.len() == 2 && shape[1] % 32 == 0;
+            let dtype = if block { DType::Q8_0 } else { DType::F32 };
+            (name, TensorInfo { dtype, shape })
+        };
+        let infos: BTreeMap<_, _> = shapes.into_iter().map(info).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("umt5.gguf");
+        let metadata = BTreeMap::from([("general.architecture".to_owned(), GgufValue::from("t5encoder"))]);
+        let mut writer = Writer::create_gguf(&path, &infos, &metadata).unwrap();
+        for (name, info) in &infos {
+            writer.write(name, &vec![0; info.bytes()]).unwrap();
+        }
+        writer.finish().unwrap();
+
+        assert_eq!(detect(&*file::open(&path).unwrap()), Some(Part::TextEncoder));
+        let weights = crate::wan::open::open_part(&path, Part::TextEncoder).unwrap();
+        assert_eq!(weights.names().len(), infos.len());
+        let config = Umt5Config::detect(&*weights).unwrap();
+        let expected = Umt5Config {
+            vocab_size: 96,
+            d_model: width,
+            d_kv: width / heads,
+            d_ff: hidden,
+            num_layers: 2,
+            num_heads: heads,
+            ..Umt5Config::xxl()
+        };
+        assert_eq!(config, expected);
+        for name in weights.names() {
+            assert!(name == "shared.weight" || name.starts_with("encoder."), "{name}");
+        }
+        let bias = "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight";
+        assert_eq!(weights.info(bias).unwrap().shape, [32, heads]);
     }
 }

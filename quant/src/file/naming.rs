@@ -105,6 +105,10 @@ impl<W: Weights> Weights for Renamed<W> {
         self.inner.read_rows(stored, range, out)
     }
 
+    fn check(&self) -> Result<()> {
+        self.inner.check()
+    }
+
     fn listing(&self, name: &str) -> Option<Listing> {
         self.inner.listing(self.stored(name)?)
     }
@@ -182,6 +186,10 @@ impl Weights for Merged {
     fn read_rows(&self, name: &str, range: Range<usize>, out: &mut [u8]) -> Result<()> {
         let part = self.part(name).ok_or_else(|| self.missing(name))?;
         part.read_rows(name, range, out)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.parts.iter().try_for_each(Weights::check)
     }
 
     fn listing(&self, name: &str) -> Option<Listing> {

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::gguf::GgufFile;
+use super::records::Records;
 use super::safetensors::SafetensorsFile;
 use super::sharded::{Sharded, read_index};
+use super::sniff::{self, Kind};
 use crate::error::shown;
 use crate::{Error, Result, Weights};
 
@@ -16,14 +19,18 @@ pub enum Source {
     Index(PathBuf),
 }
 
-/// Opens a safetensors file, the index of a sharded one, or a folder that holds exactly one of either.
+/// Opens a safetensors or GGUF file, the index of a sharded one, or a folder that holds exactly one of them. Weights
+/// whose scales lie in tensors of their own appear as records ([`Records`]).
 ///
 /// # Errors
-/// Those of [`resolve`], [`SafetensorsFile::open`] and [`Sharded::open`].
+/// Those of [`resolve`], [`SafetensorsFile::open`], [`GgufFile::open`], [`Sharded::open`] and [`Records::new`].
 pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn Weights>> {
     Ok(match resolve(path.as_ref())? {
-        Source::File(path) => Box::new(SafetensorsFile::open(path)?),
-        Source::Index(path) => Box::new(Sharded::open(path)?),
+        Source::File(path) => match sniff::open(&path)?.1 {
+            Kind::Gguf => Box::new(GgufFile::open(path)?),
+            Kind::Safetensors => Box::new(Records::new(SafetensorsFile::open(path)?)?),
+        },
+        Source::Index(path) => Box::new(Records::new(Sharded::open(path)?)?),
     })
 }
 
@@ -56,7 +63,9 @@ fn resolve_folder(folder: &Path) -> Result<Source> {
     files.sort();
     let (indices, tensors): (Vec<_>, Vec<_>) = files
         .iter()
-        .filter(|p| extension(p) == "safetensors" || name(p).ends_with(".safetensors.index.json"))
+        .filter(|p| {
+            matches!(extension(p).as_str(), "safetensors" | "gguf") || name(p).ends_with(".safetensors.index.json")
+        })
         .partition(|p| extension(p) == "json");
     match (indices.as_slice(), tensors.as_slice()) {
         ([], [file]) => Ok(Source::File((*file).clone())),
@@ -99,8 +108,9 @@ fn nothing(folder: &Path, files: &[PathBuf]) -> Error {
     } else {
         format!("it holds {}", list(files.iter()))
     };
-    let reason =
-        format!("this folder holds no .safetensors file ({holds}); give the folder or file that holds the weights");
+    let reason = format!(
+        "this folder holds no .safetensors or .gguf file ({holds}); give the folder or file that holds the weights"
+    );
     Error::Choice {
         path: folder.to_owned(),
         reason,

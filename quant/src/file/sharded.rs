@@ -1,6 +1,7 @@
 //! One set of tensors in several files, held together by an index (`*.safetensors.index.json`).
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::safetensors::SafetensorsFile;
@@ -135,6 +136,15 @@ impl Weights for Sharded {
                 name: name.to_owned(),
             },
         }
+    }
+
+    fn read_rows(&self, name: &str, range: Range<usize>, out: &mut [u8]) -> Result<()> {
+        let shard = self.shard(name).ok_or_else(|| self.missing(name))?;
+        shard.read_rows(name, range, out)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.shards.iter().try_for_each(Weights::check)
     }
 
     fn listing(&self, name: &str) -> Option<Listing> {

@@ -1,4 +1,4 @@
-//! Safetensors files, written whole or not at all.
+//! Files of tensors, written whole or not at all.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use super::gguf::{self, GgufValue};
 use super::header::{LENGTH_BYTES, MAX_HEADER, MAX_RANK};
-use crate::{Error, Result, TensorInfo, Weights};
+use super::records;
+use crate::{DType, Error, Result, Tensor, TensorInfo, Weights};
 
 /// Writes `weights` to a safetensors file at `path`, one tensor at a time, so that memory stays bounded by the
 /// largest of them. An existing file is replaced once the new one is complete. The same tensors and metadata give
@@ -30,19 +32,22 @@ pub fn save(path: impl AsRef<Path>, weights: &dyn Weights, metadata: &BTreeMap<S
     writer.finish()
 }
 
-/// A safetensors file that is being written, under a temporary name in the folder of the final one.
+/// A file of tensors that is being written, under a temporary name in the folder of the final one.
 /// Dropped before [`finish`](Self::finish), it removes what it has written.
 ///
-/// Names in the header are sorted. The bytes lie by descending element size and then by name, so that every tensor
-/// is aligned to its elements; the data begins at a multiple of 8.
+/// In a safetensors file, names in the header are sorted; the bytes lie by descending element size and then by name,
+/// so that every tensor is aligned to its elements; the data begins at a multiple of 8. A record tensor `X.weight` is
+/// taken apart into `X.weight`, `X.weight_scale` and what else ComfyUI's files have for its format.
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
     temp: PathBuf,
     /// `None` once the file is complete.
     file: Option<File>,
-    /// Position in the file and length of what is still to be written of each tensor.
+    /// Position and length in the file of what is still to be written, by tensor.
     open: BTreeMap<String, (u64, u64)>,
+    /// Record tensors that are taken apart.
+    records: BTreeMap<String, TensorInfo>,
 }
 
 #[derive(Serialize)]
@@ -57,26 +62,64 @@ enum Line<'a> {
 }
 
 impl Writer {
-    /// Begins a file for `tensors` and writes its header.
+    /// Begins a safetensors file for `tensors` and writes its header.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Malformed`] where the file could not be read back: a size overflows, a tensor is
-    /// called `__metadata__` or has too many dimensions, or the header would be too long.
+    /// called `__metadata__` or has too many dimensions, its type has no place in such a file, two tensors have one
+    /// name, or the header would be too long.
     pub fn create(
         path: impl AsRef<Path>,
         tensors: &BTreeMap<String, TensorInfo>,
         metadata: &BTreeMap<String, String>,
     ) -> Result<Self> {
         let path = path.as_ref();
-        let header = layout(tensors, metadata).map_err(|reason| unwritable(path, reason))?;
+        let (mut stored, mut records) = (BTreeMap::new(), BTreeMap::new());
+        for (name, info) in tensors {
+            let parts = if DType::PLAIN.contains(&info.dtype) {
+                vec![(name.clone(), info.clone())]
+            } else {
+                records.insert(name.clone(), info.clone());
+                records::announce(name, info).map_err(|reason| unwritable(path, reason))?
+            };
+            for (name, info) in parts {
+                if stored.insert(name.clone(), info).is_some() {
+                    return Err(unwritable(path, format!("two tensors would be called `{name}`")));
+                }
+            }
+        }
+        let layout = layout(&stored, metadata).map_err(|reason| unwritable(path, reason))?;
+        Self::begin(path, layout, records)
+    }
+
+    /// Begins a GGUF file (version 3) for `tensors`, of up to [`MAX_RANK`] dimensions, and writes its header.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Malformed`] for a type that such files cannot hold, rows without whole blocks, sizes that
+    /// overflow, and a key that belongs to the format (`general.alignment`).
+    pub fn create_gguf(
+        path: impl AsRef<Path>,
+        tensors: &BTreeMap<String, TensorInfo>,
+        metadata: &BTreeMap<String, GgufValue>,
+    ) -> Result<Self> {
+        let path = path.as_ref();
+        let layout = gguf::layout(tensors, metadata).map_err(|reason| unwritable(path, reason))?;
+        Self::begin(path, layout, BTreeMap::new())
+    }
+
+    fn begin(path: &Path, layout: Layout, records: BTreeMap<String, TensorInfo>) -> Result<Self> {
         let (temp, file) = create_temp(path)?;
         let mut writer = Self {
             path: path.to_owned(),
             temp,
             file: Some(file),
-            open: header.places,
+            open: layout.places,
+            records,
         };
-        writer.put(0, &header.bytes)?;
+        writer.put(0, &layout.bytes)?;
+        // Padding between tensors is never written: it is the zeros of a longer file.
+        let sized = writer.file().set_len(layout.length);
+        sized.map_err(Error::io(path, "make room for it"))?;
         Ok(writer)
     }
 
@@ -84,10 +127,24 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Io`] (a full disk among others); [`Error::Malformed`] for a name that was not announced or has been
-    /// written, and for the wrong number of bytes.
+    /// written, for the wrong number of bytes, and for records whose rows have different scales where the format has
+    /// one for the matrix; [`Error::Length`] for the wrong number of bytes of records.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        if let Some(info) = self.records.get(name).cloned() {
+            let parts = records::announce(name, &info).map_err(|reason| unwritable(&self.path, reason))?;
+            let tensor = Tensor::new(info.dtype, &info.shape, bytes)?;
+            let contents = records::split(&tensor).map_err(|reason| unwritable(&self.path, reason))?;
+            for ((part, _), bytes) in parts.iter().zip(contents) {
+                self.write_whole(part, &bytes)?;
+            }
+            return Ok(());
+        }
+        self.write_whole(name, bytes)
+    }
+
+    fn write_whole(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         if let Some((_, length)) = self.open.get(name)
-            && bytes.len() as u64 != *length
+            && *length != bytes.len() as u64
         {
             let reason = format!("tensor `{name}` takes {length} bytes, not {}", bytes.len());
             return Err(unwritable(&self.path, reason));
@@ -95,11 +152,11 @@ impl Writer {
         self.append(name, bytes)
     }
 
-    /// Writes the next bytes of one tensor: [`write`](Self::write) in pieces, for tensors that are made as they are
-    /// written.
+    /// Writes the next bytes of one tensor, so that a large one need not be in memory at once. Not for records in a
+    /// safetensors file.
     ///
     /// # Errors
-    /// Those of [`write`](Self::write); [`Error::Malformed`] for more bytes than the tensor has.
+    /// As [`write`](Self::write); too few bytes are noticed by [`finish`](Self::finish).
     pub fn append(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let Some((position, left)) = self.open.get_mut(name) else {
             return Err(unwritable(
@@ -107,17 +164,17 @@ impl Writer {
                 format!("tensor `{name}` was not announced, or is written twice"),
             ));
         };
-        let length = bytes.len() as u64;
+        let (at, length) = (*position, bytes.len() as u64);
         if length > *left {
-            let reason = format!("tensor `{name}` has {left} bytes left to write, not {length}");
+            let reason = format!("tensor `{name}` takes {left} bytes more, not {length}");
             return Err(unwritable(&self.path, reason));
         }
-        let begin = *position;
-        (*position, *left) = (begin + length, *left - length);
+        *position += length;
+        *left -= length;
         if *left == 0 {
             self.open.remove(name);
         }
-        self.put(begin, bytes)
+        self.put(at, bytes)
     }
 
     /// Makes the file durable and gives it its name.
@@ -162,16 +219,19 @@ impl Drop for Writer {
 fn unwritable(path: &Path, reason: String) -> Error {
     Error::Malformed {
         path: path.to_owned(),
-        kind: "safetensors file to write",
+        kind: "file to write",
         reason,
     }
 }
 
-struct Layout {
-    /// Length, JSON and padding.
-    bytes: Vec<u8>,
+/// How a file will look.
+pub(super) struct Layout {
+    /// The header, padding included.
+    pub(super) bytes: Vec<u8>,
     /// Position and length in the file, by name.
-    places: BTreeMap<String, (u64, u64)>,
+    pub(super) places: BTreeMap<String, (u64, u64)>,
+    /// Bytes of the whole file.
+    pub(super) length: u64,
 }
 
 fn layout(tensors: &BTreeMap<String, TensorInfo>, metadata: &BTreeMap<String, String>) -> Result<Layout, String> {
@@ -218,7 +278,10 @@ fn layout(tensors: &BTreeMap<String, TensorInfo>, metadata: &BTreeMap<String, St
     }
     let mut bytes = length.to_le_bytes().to_vec();
     bytes.append(&mut json);
-    Ok(Layout { bytes, places })
+    let length = end
+        .checked_add(bytes.len() as u64)
+        .ok_or("the file would be too large")?;
+    Ok(Layout { bytes, places, length })
 }
 
 /// A new file in the folder of `path`: only within one folder is a rename certain to be atomic.

@@ -51,6 +51,21 @@ fn a_sentencepiece_model_gives_the_library_s_ids() {
     );
 }
 
+/// `spiece.gguf` holds the lists that llama.cpp's converter makes of `spiece.model`.
+#[test]
+fn the_tokenizer_of_a_gguf_file_gives_the_library_s_ids() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/tokenizer/spiece.gguf");
+    let weights = kinora_quant::file::open(path).unwrap();
+    assert_eq!(weights.names(), ["spiece_model", "token_embd.weight"]);
+    let rebuilt = Tokenizer::from_spiece_bytes(&weights.tensor("spiece_model").unwrap().data).unwrap();
+    assert_gives_sentencepiece_ids(&rebuilt, "spiece.gguf");
+    let original = Tokenizer::from_spiece_bytes(&fixture("spiece.model")).unwrap();
+    assert_eq!(
+        (rebuilt.eos_id(), rebuilt.vocab_size()),
+        (original.eos_id(), original.vocab_size())
+    );
+}
+
 #[test]
 fn tokenizer_json_gives_sentencepiece_s_ids_in_every_dialect() {
     let base = json_fixture();

@@ -147,11 +147,6 @@ impl Case {
     /// The case's weights under canonical names: from the file, or made by the rule beside it where the file is
     /// not there.
     pub(crate) fn weights(&self, part: Part) -> Result<Arc<dyn Weights>> {
-        if let Some(kind) = &self.description.quantization {
-            return Err(CaseError::Unsupported(format!(
-                "quantised weights ({kind}) are not implemented"
-            )));
-        }
         let path = self.weights_path()?;
         let rule = path.with_file_name("weights.json");
         let weights: Arc<dyn Weights> = if !path.exists() && rule.exists() {

@@ -39,9 +39,7 @@ impl From<kinora_models::Error> for CaseError {
             Error::Sampler(error @ (SamplerError::Class { .. } | SamplerError::Config { .. })) => {
                 Self::Unsupported(error.to_string())
             }
-            Error::Weights(
-                error @ (kinora_quant::Error::UnsupportedFormat { .. } | kinora_quant::Error::UnsupportedType { .. }),
-            ) => Self::Unsupported(error.to_string()),
+            Error::Weights(error @ kinora_quant::Error::UnsupportedType { .. }) => Self::Unsupported(error.to_string()),
             error => Self::Model(error),
         }
     }
