@@ -74,7 +74,12 @@ fn write(out: &mut impl Write, lines: &[Line], totals: &Totals) -> std::io::Resu
     for line in lines {
         let name = printable(&line.name);
         let Some(to) = line.to else {
-            writeln!(out, "{name:<width$}  {} left out: the file cannot hold it", line.from)?;
+            // Tokenizers inside text encoders, in the files that we know.
+            writeln!(
+                out,
+                "{name:<width$}  {} left out: the file cannot hold it (a tokenizer: give render --tokenizer FILE)",
+                line.from
+            )?;
             continue;
         };
         // What was kept as it is would only make the list longer.
