@@ -58,6 +58,11 @@ impl<'a> Data<'a> {
         Self::F32(Slab::Shared(Arc::new(values)))
     }
 
+    /// Ids or indices that were just computed.
+    pub(crate) fn owned_u32(values: Vec<u32>) -> Self {
+        Self::U32(Slab::Shared(Arc::new(values)))
+    }
+
     /// As a tensor of the host.
     pub(crate) fn into_host(self, shape: &[usize]) -> HostTensor {
         match self {

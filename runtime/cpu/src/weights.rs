@@ -87,6 +87,24 @@ impl<'a> WeightMatrix<'a> {
         Ok(())
     }
 
+    /// Rows `range` of an int8 matrix: the bytes as numbers, and the rows' scales. Uses the whole pool.
+    pub(crate) fn integers(&self, range: Range<usize>) -> Result<(Vec<f32>, Vec<f32>)> {
+        let (k, rows) = (self.matrix.k, range.len());
+        let stored = self.stored(range)?;
+        let mut out = vec![0.0; rows * k];
+        let scales = out
+            .par_chunks_mut(k)
+            .zip(stored.bytes.par_chunks(self.matrix.row_bytes()))
+            .map(|(out, row)| {
+                let (bytes, tail) = row.split_at(k);
+                out.iter_mut().zip(bytes).for_each(|(v, b)| *v = f32::from(*b as i8));
+                let (scale, _) = tail.split_first_chunk().expect("a record ends with its scale");
+                f32::from_le_bytes(*scale)
+            })
+            .collect();
+        Ok((out, scales))
+    }
+
     fn round(&self, values: &mut [f32]) {
         if self.precision == Precision::F16 {
             round_f16_slice(values);
@@ -109,10 +127,12 @@ impl<'a> WeightMatrix<'a> {
                 Cow::Owned(all) => Cow::Owned(all[bytes].to_vec()),
             }
         };
-        Ok(Stored {
-            dtype: info.dtype,
-            bytes,
-        })
+        // Rotated rows are taken as they are: what they are multiplied with is rotated instead.
+        let dtype = match info.dtype {
+            DType::Int8ConvRot(_) => DType::Int8,
+            dtype => dtype,
+        };
+        Ok(Stored { dtype, bytes })
     }
 }
 

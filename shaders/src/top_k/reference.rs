@@ -8,8 +8,8 @@ pub fn reference(p: &Params, logits: &[f32], out: &mut [u32]) {
     for row in p.first_row as usize..(p.first_row + p.rows) as usize {
         let logits = &logits[row * columns..][..columns];
         let mut ids: Vec<u32> = (0..p.columns).collect();
-        // A stable sort keeps equal ones in their order.
-        ids.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]));
+        // Adding 0 makes both zeros equal; a stable sort keeps equal ones in their order.
+        ids.sort_by(|a, b| (logits[*b as usize] + 0.0).total_cmp(&(logits[*a as usize] + 0.0)));
         out[row * k..][..k].copy_from_slice(&ids[..k]);
     }
 }

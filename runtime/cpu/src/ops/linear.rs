@@ -4,7 +4,7 @@ use kinora_graph::{Activation, Epilogue, Linear, Precision, Result};
 use rayon::prelude::*;
 
 use super::rows::{Table, rows_per_task};
-use super::{Machine, operand};
+use super::{Machine, factor, int8};
 use crate::frame::Frame;
 use crate::math::{activate, gelu_tanh_times};
 use crate::matmul::{Mat, Old, Target, Threads, multiply};
@@ -18,29 +18,39 @@ const FEW_ROWS: usize = 32;
 const PIECE: usize = 128 * 1024;
 
 pub(super) fn run(machine: &Machine<'_>, frame: &Frame<'_>, op: &Linear) -> Result<Vec<f32>> {
+    let mut out = if op.quantizes() {
+        int8::product(machine, frame, op)?
+    } else {
+        product(machine, frame, op)?
+    };
+    epilogue(frame, op, &mut out)?;
+    Ok(out)
+}
+
+/// x Wᵀ, without what follows.
+fn product(machine: &Machine<'_>, frame: &Frame<'_>, op: &Linear) -> Result<Vec<f32>> {
     let precision = if op.precise { Precision::F32 } else { machine.precision };
-    let x = operand(frame, op.x, precision)?;
+    let x = factor(frame, op.x, &op.weight, precision)?;
     let (m, k, n) = (frame.graph().node(op.x).rows(), op.weight.k, op.weight.n());
     let weight = WeightMatrix::new(machine.weights, &op.weight, precision);
     let mut out = vec![0.0; m * n];
     let x = Mat::new(&x, m, k, k);
     if m <= FEW_ROWS {
         by_pieces(&mut out, x, m, k, n, weight)?;
-    } else {
-        for panel in weight.panels() {
-            let w = weight.decode(panel.clone())?;
-            let w = Mat::new(&w, panel.len(), k, k).transposed();
-            multiply(
-                Target::new(&mut out[panel.start..], n),
-                Old::Overwritten,
-                x,
-                w,
-                1.0,
-                Threads::All,
-            );
-        }
+        return Ok(out);
     }
-    epilogue(frame, op, &mut out)?;
+    for panel in weight.panels() {
+        let w = weight.decode(panel.clone())?;
+        let w = Mat::new(&w, panel.len(), k, k).transposed();
+        multiply(
+            Target::new(&mut out[panel.start..], n),
+            Old::Overwritten,
+            x,
+            w,
+            1.0,
+            Threads::All,
+        );
+    }
     Ok(out)
 }
 

@@ -3,7 +3,9 @@
 mod attention;
 mod conv3d;
 mod elementwise;
+mod experts;
 mod gather;
+mod int8;
 mod linear;
 mod norm;
 mod qk_norm_rope;
@@ -12,7 +14,7 @@ mod rows;
 
 use std::borrow::Cow;
 
-use kinora_graph::{Node, Op, Precision, Result, Value};
+use kinora_graph::{Matrix, Node, Op, Precision, Result, Value};
 use kinora_quant::{Weights, round_f16_slice};
 use rayon::prelude::*;
 
@@ -38,6 +40,18 @@ pub(crate) fn compute<'a>(machine: &Machine<'_>, frame: &mut Frame<'a>, node: &N
         Op::Attention(op) => attention::run(machine, frame, op)?,
         Op::Conv3d(op) => conv3d::run(machine, frame, op, &node.shape)?,
         Op::Gather { ids, table } => gather::run(machine, frame, *ids, table, &node.label)?,
+        Op::TopK { logits } => return Ok(Data::owned_u32(experts::top_k(frame, *logits, node.columns())?)),
+        Op::GroupByExpert { ids, grouping } => {
+            return Ok(Data::owned_u32(experts::group_by_expert(frame, *ids, *grouping)?));
+        }
+        Op::ExpertWeights(op) => experts::expert_weights(frame, op)?,
+        Op::GroupedLinear(op) => experts::grouped_linear(machine, frame, op)?,
+        Op::ScatterExperts {
+            x,
+            groups,
+            grouping,
+            weights,
+        } => experts::scatter_experts(frame, *x, *groups, *grouping, *weights)?,
         Op::Rearrange { x, spec } => {
             if rearrange::is_identity(spec, frame.shape(*x)) {
                 return Ok(frame.data(*x).clone());
@@ -54,6 +68,21 @@ pub(crate) fn compute<'a>(machine: &Machine<'_>, frame: &mut Frame<'a>, node: &N
     };
     debug_assert_eq!(values.len(), node.elements(), "{}", node.label);
     Ok(Data::owned(values))
+}
+
+/// The activations of `value` as the other factor of a product with `weight`: rotated where its rows are.
+fn factor<'f>(frame: &'f Frame<'_>, value: Value, weight: &Matrix, precision: Precision) -> Result<Cow<'f, [f32]>> {
+    let Some(rotation) = weight.rotation() else {
+        return operand(frame, value, precision);
+    };
+    let mut rotated = frame.f32(value)?.to_vec();
+    rotated.par_chunks_mut(weight.k).for_each(|row| {
+        rotation.rotate(row);
+        if precision == Precision::F16 {
+            round_f16_slice(row);
+        }
+    });
+    Ok(Cow::Owned(rotated))
 }
 
 /// The activations of `value` as an operand of a product.

@@ -172,8 +172,10 @@ fn expected(
                 }
             };
             let kernel = naive::linear::Linear {
-                weight: WeightType::F32,
-                round_f16: round_f16 && !op.precise,
+                arithmetic: naive::linear::Arithmetic::Float {
+                    weight: WeightType::F32,
+                    round_f16: round_f16 && !op.precise,
+                },
                 epilogue,
                 tile: naive::linear::Tile::Square,
             };
@@ -184,6 +186,7 @@ fn expected(
                 residual,
                 table,
                 rows,
+                ..Default::default()
             };
             naive::linear::reference(&kernel, &p, operands, &mut out);
         }
