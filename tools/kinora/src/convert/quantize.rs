@@ -128,6 +128,8 @@ pub fn quantize(job: &Quantize<'_>, tell: &mut dyn FnMut(u64, Option<Line>) -> b
             return Err(Error::Cancelled);
         }
     }
+    // A source that was changed meanwhile would have given a mixture.
+    weights.check()?;
     output.finish()?;
     Ok(totals)
 }

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use ureq::http::{HeaderMap, Response, StatusCode, header};
@@ -13,6 +14,12 @@ use super::{Error, Hub, HubFile};
 
 /// Redirects that are followed.
 const MAX_HOPS: usize = 10;
+
+/// How long Ctrl-C may go unheard while nothing arrives.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Bytes of a body that are read at a time.
+const PIECE: usize = 256 << 10;
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug)]
@@ -148,7 +155,12 @@ impl Downloader {
             // Nothing says that it is the beginning of this version.
             part.restart()?;
         }
-        check_space(target, facts.size.unwrap_or(0).saturating_sub(part.length()))?;
+        if let Err(error) = check_space(target, facts.size.unwrap_or(0).saturating_sub(part.length())) {
+            if part.length() == 0 {
+                part.remove()?;
+            }
+            return Err(error);
+        }
         let mut done = part.length();
         tell(Progress::Begun {
             total: facts.size,
@@ -205,7 +217,6 @@ impl Downloader {
     }
 
     fn wait(&self, pause: Duration, done: u64, cancelled: &dyn Fn() -> bool) -> Result<(), Error> {
-        const TICK: Duration = Duration::from_millis(50);
         let mut left = pause;
         loop {
             if cancelled() {
@@ -330,25 +341,25 @@ impl Downloader {
         cancelled: &dyn Fn() -> bool,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), Stop> {
-        let mut reader = response.into_body().into_with_config().limit(u64::MAX).reader();
-        let mut buffer = vec![0; 256 << 10];
+        let pieces = read_aside(response.into_body());
         loop {
             if cancelled() {
                 return Err(Stop::Final(Error::Cancelled { done: part.length() }));
             }
-            let n = match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(error) => return Err(Stop::Again(format!("the connection broke: {error}"), None)),
+            let piece = match pieces.recv_timeout(TICK) {
+                Ok(Ok(piece)) => piece,
+                Ok(Err(error)) => return Err(Stop::Again(format!("the connection broke: {error}"), None)),
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
             };
-            if total.is_some_and(|total| part.length() + n as u64 > total) {
+            if total.is_some_and(|total| part.length() + piece.len() as u64 > total) {
                 part.restart()?;
                 return Err(Stop::Final(Error::Answer {
                     url: url.to_owned(),
                     why: "it sends more bytes than it announced; try again later".to_owned(),
                 }));
             }
-            part.append(&buffer[..n])?;
+            part.append(&piece)?;
             tell(Progress::Bytes(part.length()));
         }
         match total {
@@ -424,6 +435,32 @@ impl Downloader {
             format!("more than {MAX_HOPS} redirects; the server leads in circles"),
         ))
     }
+}
+
+/// Reads a body on a thread of its own, whose end closes the channel: a read cannot be interrupted, and it lasts as
+/// long as the patience with a stall.
+fn read_aside(body: Body) -> Receiver<std::io::Result<Vec<u8>>> {
+    let (send, receive) = sync_channel(4);
+    std::thread::spawn(move || {
+        let mut reader = body.into_with_config().limit(u64::MAX).reader();
+        loop {
+            let mut piece = vec![0; PIECE];
+            let read = match reader.read(&mut piece) {
+                Ok(0) => return,
+                Ok(n) => {
+                    piece.truncate(n);
+                    Ok(piece)
+                }
+                Err(error) => Err(error),
+            };
+            let failed = read.is_err();
+            // Nobody listens any more after Ctrl-C or a lie.
+            if send.send(read).is_err() || failed {
+                return;
+            }
+        }
+    });
+    receive
 }
 
 /// A failure without an answer: most are of the moment.

@@ -135,6 +135,7 @@ fn serve(request: &Request, stream: &mut TcpStream, data: &[u8]) -> std::io::Res
 struct Pull {
     folder: tempfile::TempDir,
     hub: Hub,
+    patience: Patience,
     messages: Vec<Progress>,
 }
 
@@ -143,6 +144,12 @@ impl Pull {
         Self {
             folder: tempfile::tempdir().unwrap(),
             hub: Hub::new(&server.url, Some("secret".into())).unwrap(),
+            patience: Patience {
+                connect: Duration::from_millis(500),
+                stall: Duration::from_millis(200),
+                backoff: Duration::from_millis(5),
+                attempts: 3,
+            },
             messages: Vec::new(),
         }
     }
@@ -156,14 +163,8 @@ impl Pull {
     }
 
     fn run_until(&mut self, cancelled: impl Fn() -> bool) -> Result<bool, Error> {
-        let patience = Patience {
-            connect: Duration::from_millis(500),
-            stall: Duration::from_millis(200),
-            backoff: Duration::from_millis(5),
-            attempts: 3,
-        };
         let file = HubFile::parse("org/repo/folder/model.safetensors").unwrap();
-        let downloader = Downloader::new(self.hub.clone(), patience);
+        let downloader = Downloader::new(self.hub.clone(), self.patience);
         let target = self.target();
         downloader.fetch(&file, &target, &cancelled, &mut |progress| self.messages.push(progress))
     }
@@ -316,6 +317,27 @@ fn stopping_keeps_the_part_and_says_how_to_go_on() {
     assert!(error.to_string().contains("the same command goes on"));
     assert!(pull.run().unwrap());
     pull.holds(&data());
+}
+
+#[test]
+fn stopping_does_not_wait_for_a_stalled_server() {
+    let server = Server::start(|request, stream| {
+        if request.method == "HEAD" {
+            return serve(request, stream, &data());
+        }
+        head(stream, "200 OK", &[("Content-Length", "600000".into())])?;
+        stream.write_all(&data()[..1000])?;
+        std::thread::sleep(Duration::from_secs(3));
+        Ok(())
+    });
+    let mut pull = Pull::from(&server);
+    pull.patience.stall = Duration::from_secs(2);
+    let begun = Instant::now();
+    let error = pull
+        .run_until(|| begun.elapsed() > Duration::from_millis(200))
+        .unwrap_err();
+    assert!(matches!(error, Error::Cancelled { done: 1000 }), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(1));
 }
 
 #[test]
@@ -540,7 +562,7 @@ fn what_cannot_fit_is_not_begun() {
     });
     let mut pull = Pull::from(&server);
     pull.refuses(&["bytes are needed and", "are free"]);
-    assert!(server.gets().is_empty());
+    assert!(server.gets().is_empty() && pull.names().is_empty());
     let missing = Path::new("/nowhere/at/all/model.safetensors");
     assert!(part::Part::open(missing, "", &|| false).is_err());
 }
