@@ -1,11 +1,12 @@
 //! Full-size files with made-up numbers: the true names and shapes, for measurements without the real files.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use kinora_models::wan::Variant;
 use kinora_models::wan::files::Role;
-use kinora_models::wan::manifest::{self, Entry};
+use kinora_models::wan::manifest;
 use kinora_models::wan::names::Part;
 use kinora_quant::synth::RuleWeights;
 use kinora_quant::{DType, TensorInfo, Weights};
@@ -61,7 +62,7 @@ impl Synth<'_> {
     }
 
     fn tensors(&self, container: Container) -> BTreeMap<String, TensorInfo> {
-        let stored = |Entry { name, shape }| {
+        let stored = |manifest::Entry { name, shape }| {
             let info = TensorInfo {
                 dtype: DType::F16,
                 shape,
@@ -94,10 +95,11 @@ pub fn synth(job: &Synth<'_>, tell: &mut dyn FnMut(u64) -> bool) -> Result<(), E
         let k = info.shape.last().copied().unwrap_or(1);
         let deck = Deck::of(info.dtype, k);
         let key = (deck, size.0.to_bits(), size.1.to_bits());
-        if !pools.contains_key(&key) {
-            pools.insert(key, deck.pool(size, job.seed)?);
-        }
-        deal(job.seed, name, info, deck, &pools[&key], &mut output, tell)?;
+        let pool = match pools.entry(key) {
+            Entry::Occupied(pool) => pool.into_mut(),
+            Entry::Vacant(place) => place.insert(deck.pool(size, job.seed)?),
+        };
+        deal(job.seed, name, info, deck, pool, &mut output, tell)?;
     }
     output.finish()
 }

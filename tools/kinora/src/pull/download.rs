@@ -81,6 +81,9 @@ pub struct Downloader {
     patience: Patience,
 }
 
+/// One attempt at something, which tells how far it is.
+type Attempt<'a, T> = dyn FnMut(&mut dyn FnMut(Progress)) -> Result<T, Stop> + 'a;
+
 /// Why an attempt ended early.
 enum Stop {
     /// Worth another attempt, after this pause if the server asks for one.
@@ -185,7 +188,7 @@ impl Downloader {
         done: &mut u64,
         cancelled: &dyn Fn() -> bool,
         tell: &mut dyn FnMut(Progress),
-        attempt: &mut dyn FnMut(&mut dyn FnMut(Progress)) -> Result<T, Stop>,
+        attempt: &mut Attempt<'_, T>,
     ) -> Result<T, Error> {
         let mut fruitless = 0;
         loop {
