@@ -29,7 +29,9 @@ pub fn root() -> PathBuf {
 /// # Panics
 /// Where the manifest is missing or damaged: the tests' own data.
 pub fn manifest(variant: &str, naming: &str) -> Vec<Entry> {
-    let path = root().join("manifests").join(format!("{variant}.{naming}.txt.gz"));
+    let path = root()
+        .join("../models/manifests")
+        .join(format!("{variant}.{naming}.txt.gz"));
     let mut text = String::new();
     let file = std::fs::File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     GzDecoder::new(file)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tensor names and shapes of the real models, from the classes that define them, built on torch's meta device.
 
-    python make_manifests.py OUT --wan22 GIT --wan21 GIT      (OUT is tests/manifests)
+    python make_manifests.py OUT --wan22 GIT --wan21 GIT      (OUT is models/manifests)
 
 GIT: git directories of github.com/Wan-Video/Wan2.2 and Wan2.1, for the original names; the diffusers names come from
 diffusers' and transformers' classes.  One file for a variant and naming, VARIANT.NAMING.txt.gz: a line

@@ -4,10 +4,13 @@
 //! twin; the canonical tensor names are diffusers'.
 
 pub mod config;
+pub mod files;
 mod limits;
+pub mod manifest;
 pub mod names;
 pub mod open;
 pub mod rope;
+pub mod storage;
 pub mod transformer;
 pub mod vae;
 pub mod variant;

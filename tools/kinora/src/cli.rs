@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kinora_graph::Precision;
+use kinora_models::wan::Variant;
+use kinora_models::wan::files::Role;
 
+use crate::convert::Target;
 use crate::executor::DeviceChoice;
 use crate::memory::MemoryArgs;
 use crate::{commands, interrupt};
@@ -96,6 +99,14 @@ pub enum Command {
     Devices,
     /// Say what a file or folder is, what it holds and what would run it
     Inspect(InspectArgs),
+    /// List the models, the files that each needs and where they are on this machine
+    Models(ModelsArgs),
+    /// Fetch what a model lacks, or one file, from the model hub
+    Pull(PullArgs),
+    /// Write a file of weights again in a smaller type, and say what that costs
+    Quantize(QuantizeArgs),
+    /// Write full-size files with made-up numbers, to measure with
+    Synth(SynthArgs),
     /// Run verification cases and compare with the reference implementation
     Verify(VerifyArgs),
 }
@@ -110,6 +121,156 @@ Examples:
 pub struct InspectArgs {
     /// A file of weights, a folder of a model, or a clip that Kinora rendered
     pub path: PathBuf,
+}
+
+/// Arguments of `kinora models`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Files are known by the names under which they are published (wan2.2_ti2v_5B_fp16.safetensors,
+Wan2.2-TI2V-5B-Q4_K_M.gguf, umt5_xxl_fp8_e4m3fn_scaled.safetensors, wan2.2_vae.safetensors; Wan-AI's diffusers
+folders). A file under another name works as well, by its path: kinora render --model FILE...
+
+Where they are looked for:
+  KINORA_MODELS       folders, separated as in PATH; searched first, and where `kinora pull` puts what it fetches
+  COMFYUI_PATH        its models folder; else ~/ComfyUI/models
+  the hub's cache     HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub
+
+Examples:
+  kinora models
+  kinora models wan2.2-ti2v-5b
+  kinora render \"a cat\" -o cat.mp4 --model wan2.2-ti2v-5b:q4_k")]
+pub struct ModelsArgs {
+    /// Only this one
+    pub name: Option<Variant>,
+}
+
+/// Arguments of `kinora pull`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Fetches the files of NAME that `kinora models` does not find, in the type asked for (or the usual one), into the
+first folder of KINORA_MODELS, laid out as ComfyUI's models folder. A download that was stopped or cut goes on where
+it was; size and SHA-256 are checked, and a file has its name only when it is whole.
+
+Environment:
+  HF_ENDPOINT   another hub with the same layout of addresses [default: https://huggingface.co]
+  HF_TOKEN      for private and gated repositories, or the token that the hub's own tools saved; it is sent to
+                that hub alone
+
+Examples:
+  kinora pull wan2.2-ti2v-5b
+  kinora pull wan2.2-t2v-a14b:q4_k_m --dry-run
+  kinora pull Comfy-Org/Wan_2.2_ComfyUI_Repackaged/split_files/vae/wan2.2_vae.safetensors")]
+pub struct PullArgs {
+    /// A model with or without a type, or one file as ORGANISATION/REPOSITORY[@REVISION]/PATH
+    #[arg(value_name = "NAME[:TYPE]|PATH")]
+    pub name: String,
+    /// Put the files below this folder instead
+    #[arg(long, value_name = "FOLDER")]
+    pub to: Option<PathBuf>,
+    /// Say what would be fetched, from where and to where
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Types that weights can be written in, for help texts.
+const TYPES: &str = "\
+Types:
+  .gguf                    q8_0 q6_k q5_k q5_1 q5_0 q4_k q4_1 q4_0 iq4_xs iq4_nl q3_k q2_k
+  .safetensors             fp8 (e4m3, scaled) mxfp8 nvfp4 int8 int8-convrot, as ComfyUI's files have them
+  .gguf or .safetensors    f16 bf16 f32";
+
+/// Arguments of `kinora quantize`.
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("\
+The matrices of the blocks get the new type. Norms, biases, modulation, the embeddings of time, text and patches and
+the head keep theirs (in .gguf, small tensors are F32, which other programs ask for); a matrix whose rows are no
+whole blocks becomes F16 and is named. Printed are, for each tensor and for all together, the error relative to the
+weights (root of mean squares) and the largest one.
+
+{TYPES}
+
+Examples:
+  kinora quantize wan2.2_ti2v_5B_fp16.safetensors wan2.2_ti2v_5B_q4_k.gguf --type q4_k
+  kinora quantize umt5_xxl_fp16.safetensors umt5_xxl_int8.safetensors --type int8"))]
+pub struct QuantizeArgs {
+    /// A file or folder of weights
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// The file to write
+    #[arg(value_name = "OUT")]
+    pub output: PathBuf,
+    /// Type of the matrices
+    #[arg(short, long = "type", value_name = "TYPE")]
+    pub target: Target,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// Take a file that is quantised already; what it lost stays lost
+    #[arg(long)]
+    pub requantize: bool,
+}
+
+/// Arguments of `kinora synth`.
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("\
+The files have the names and shapes of the real ones and sizes of numbers that keep a run finite; what they render is
+noise. Below a folder they lie as in ComfyUI's models folder, where `kinora models` finds them.
+
+A tokenizer cannot be made up: give `kinora render` a SentencePiece model or tokenizer.json of your own with
+--tokenizer.
+
+{TYPES}
+
+Examples:
+  kinora synth wan2.2-ti2v-5b --type q4_k -o models         and then, with KINORA_MODELS=models,
+  kinora render x -o x.gif --model wan2.2-ti2v-5b:q4_k --tokenizer spiece.model
+  kinora synth wan2.2-t2v-a14b --type fp8 --part high -o high.safetensors"))]
+pub struct SynthArgs {
+    /// The model
+    #[arg(value_name = "VARIANT")]
+    pub variant: Variant,
+    /// Type of the matrices (the autoencoder is F16 if it cannot be had in this type)
+    #[arg(short, long = "type", value_name = "TYPE")]
+    pub target: Target,
+    /// A folder for all parts, or the file of one (without --part: of the only transformer)
+    #[arg(short, long, value_name = "FOLDER|FILE")]
+    pub output: PathBuf,
+    /// Only this part
+    #[arg(long, value_enum)]
+    pub part: Option<PartArg>,
+    /// Other seeds, other numbers
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Replace existing files
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// [`Role`] as an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PartArg {
+    /// The only transformer
+    Transformer,
+    /// The high-noise expert
+    High,
+    /// The low-noise expert
+    Low,
+    /// The text encoder
+    TextEncoder,
+    /// The autoencoder
+    Vae,
+}
+
+impl From<PartArg> for Role {
+    fn from(arg: PartArg) -> Self {
+        match arg {
+            PartArg::Transformer => Self::Transformer,
+            PartArg::High => Self::High,
+            PartArg::Low => Self::Low,
+            PartArg::TextEncoder => Self::TextEncoder,
+            PartArg::Vae => Self::Vae,
+        }
+    }
 }
 
 /// Arguments of `kinora verify`.
@@ -153,6 +314,10 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => crate::render::plan(&cli.global, args),
         Command::Devices => commands::devices::run(&cli.global),
         Command::Inspect(args) => commands::inspect::run(&cli.global, args),
+        Command::Models(args) => commands::models::run(&cli.global, args),
+        Command::Pull(args) => commands::pull::run(&cli.global, args),
+        Command::Quantize(args) => commands::quantize::run(&cli.global, args),
+        Command::Synth(args) => commands::synth::run(&cli.global, args),
         Command::Verify(args) => commands::verify::run(&cli.global, args),
     };
     match result {
@@ -199,7 +364,13 @@ fn one_line(error: &anyhow::Error) -> String {
 fn status(error: &anyhow::Error) -> u8 {
     use kinora_models::sampler::SamplerError;
     let misuse = |cause: &(dyn std::error::Error + 'static)| {
+        use crate::{convert, pull};
         cause.is::<Misuse>()
+            || matches!(cause.downcast_ref(), Some(pull::Error::Name(_)))
+            || matches!(
+                cause.downcast_ref(),
+                Some(convert::Error::Extension { .. } | convert::Error::Exists { .. })
+            )
             || matches!(cause.downcast_ref(), Some(kinora_models::Error::Setting { .. }))
             || matches!(
                 cause.downcast_ref(),

@@ -3,16 +3,23 @@
 //! - [`executor`]: from the name of a device to something that runs graphs
 //! - [`verify`]: the reference implementation's cases, run and judged
 //! - [`inspect`]: what a file is and what would run it
+//! - [`library`]: the model files on this machine, by name
+//! - [`convert`]: files of weights in other types, or made up
+//! - [`pull`]: downloads from a model hub
 //! - [`memory`]: budgets of memory
 //! - [`cli`]: the command line itself
 
 pub mod cli;
 mod commands;
+pub mod convert;
 pub mod executor;
 pub mod inspect;
 pub mod interrupt;
+pub mod library;
 pub mod memory;
+mod meter;
 mod profile;
+pub mod pull;
 pub mod render;
 mod units;
 pub mod verify;

@@ -15,6 +15,7 @@ Without --model the tiny model inside the binary renders: coloured shapes that m
   kinora render \"a red circle moves right on a blue background\" -o clip.mp4
 
 With models on disk:
+  kinora render \"a cat\" -o cat.mp4 --model wan2.2-ti2v-5b:q4_k
   kinora render \"a cat\" -o cat.mp4 --model Wan2.2-TI2V-5B-Diffusers
   kinora render \"a cat\" -o cat.mp4 --model wan2.2_t2v_high_noise_14B_fp16.safetensors \\
       --model wan2.2_t2v_low_noise_14B_fp16.safetensors --model wan_2.1_vae.safetensors \\
@@ -76,8 +77,8 @@ pub struct RenderArgs {
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// A diffusers folder, or the model's files (repeat it, or list several)
-    #[arg(short, long, value_name = "PATH", num_args = 1.., env = "KINORA_MODEL")]
+    /// A diffusers folder, the model's files (repeat it, or list several), or a name that `kinora models` lists
+    #[arg(short, long, value_name = "PATH|NAME[:TYPE]", num_args = 1.., env = "KINORA_MODEL")]
     pub model: Vec<PathBuf>,
     /// The high-noise expert, where the file's name does not say it
     #[arg(long, value_name = "FILE")]

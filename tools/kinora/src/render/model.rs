@@ -6,6 +6,7 @@ use anyhow::Context;
 use kinora_models::wan::{Model, Source};
 
 use super::args::ModelArgs;
+use crate::library::{self, Request};
 
 /// Opens the model that the options name; the one in the box where they name none.
 pub(super) fn open(args: &ModelArgs) -> anyhow::Result<Model> {
@@ -18,10 +19,35 @@ pub(super) fn open(args: &ModelArgs) -> anyhow::Result<Model> {
         tokenizer: args.tokenizer.clone(),
         variant: args.variant,
     };
+    if let [name] = source.paths.as_slice()
+        && let Some(named) = by_name(name)?
+    {
+        source = Source {
+            high: source.high.or(named.high),
+            low: source.low.or(named.low),
+            vae: source.vae.or(named.vae),
+            text_encoder: source.text_encoder.or(named.text_encoder),
+            tokenizer: source.tokenizer,
+            variant: source.variant.or(named.variant),
+            paths: named.paths,
+        };
+    }
     if source.paths.is_empty() && source.high.is_none() && source.low.is_none() {
         source.paths = vec![in_the_box()?];
     }
     Ok(Model::open(&source)?)
+}
+
+/// The files that `VARIANT` or `VARIANT:TYPE` means; `None` for what is a path or no such name.
+fn by_name(name: &Path) -> anyhow::Result<Option<Source>> {
+    let request = name.to_str().and_then(|name| name.parse::<Request>().ok());
+    let Some(request) = request.filter(|_| !name.exists()) else {
+        return Ok(None);
+    };
+    let roots = library::roots(|name| std::env::var_os(name));
+    let resolved = library::resolve(&request, &library::scan(&roots), &roots)?;
+    tracing::info!("{request} is {resolved:?}");
+    Ok(Some(resolved.source(request.variant)))
 }
 
 /// Folder of the model in the box, unpacked at the first use.
