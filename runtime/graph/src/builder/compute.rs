@@ -24,18 +24,7 @@ impl Builder<'_> {
         rows: Range<usize>,
         epilogue: Epilogue,
     ) -> Result<Value> {
-        let (weight, bias) = self.weight_and_bias(scope, tensor, x, n, rows)?;
-        self.push_linear(
-            scope,
-            tensor,
-            Linear {
-                x,
-                weight,
-                bias,
-                epilogue,
-                precise: false,
-            },
-        )
+        self.layer(scope, tensor, x, n, rows, epilogue, false)
     }
 
     /// [`Self::linear`] whose operands are never rounded to f16.
@@ -47,18 +36,32 @@ impl Builder<'_> {
         n: usize,
         epilogue: Epilogue,
     ) -> Result<Value> {
-        let (weight, bias) = self.weight_and_bias(scope, tensor, x, n, 0..n)?;
-        self.push_linear(
-            scope,
-            tensor,
-            Linear {
-                x,
-                weight,
-                bias,
-                epilogue,
-                precise: true,
-            },
-        )
+        self.layer(scope, tensor, x, n, 0..n, epilogue, true)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what the two kinds above differ in")]
+    fn layer(
+        &mut self,
+        scope: &Scope,
+        tensor: &str,
+        x: Value,
+        n: usize,
+        rows: Range<usize>,
+        epilogue: Epilogue,
+        precise: bool,
+    ) -> Result<Value> {
+        let (weight, bias) = self.weight_and_bias(scope, tensor, x, n, rows.clone())?;
+        let layer = Linear {
+            x,
+            weight,
+            bias,
+            epilogue,
+            precise,
+        };
+        match self.low_rank(&scope.enter(tensor), n, rows)? {
+            None => self.push_linear(scope, tensor, layer),
+            Some(low_rank) => self.push_linear_with(scope, tensor, layer, low_rank),
+        }
     }
 
     fn weight_and_bias(
@@ -86,7 +89,7 @@ impl Builder<'_> {
         Ok((weight, bias))
     }
 
-    fn push_linear(&mut self, scope: &Scope, tensor: &str, op: Linear) -> Result<Value> {
+    pub(super) fn push_linear(&mut self, scope: &Scope, tensor: &str, op: Linear) -> Result<Value> {
         self.label(scope, tensor);
         let mut shape = self.shape(op.x).to_vec();
         *shape.last_mut().expect("a tensor has dimensions") = op.weight.n();
@@ -131,6 +134,7 @@ impl Builder<'_> {
         padding: Padding,
         residual: Option<Value>,
     ) -> Result<Value> {
+        let outer = scope;
         self.label(scope, tensor);
         let &[t, h, w, c] = self.shape(x) else {
             return Err(self.shape_error(
@@ -147,15 +151,7 @@ impl Builder<'_> {
             }
         };
         let scope = scope.enter(tensor);
-        let taps = kernel.iter().product();
-        let name = scope.name("weight");
-        let mut weight = self.matrix(
-            &name,
-            &[out, c, kernel[0], kernel[1], kernel[2]],
-            0..out,
-            MatrixLayout::ChannelsLast { channels: c, taps },
-        )?;
-        weight.k = c * taps;
+        let weight = self.kernel(&scope.name("weight"), out, c, kernel)?;
         let bias = if self.has(&scope, "bias") {
             Some(self.parameter(&scope, "bias", &[out])?)
         } else {
@@ -181,7 +177,29 @@ impl Builder<'_> {
         if let Some(residual) = residual {
             self.expect("conv3d", residual, &shape)?;
         }
-        Ok(self.push(Op::Conv3d(op), shape))
+        let Some(low_rank) = self.low_rank(&scope, out, 0..out)? else {
+            return Ok(self.push(Op::Conv3d(op), shape));
+        };
+        let down = Conv3d {
+            weight: self.kernel(&low_rank.down, low_rank.rank, c, kernel)?,
+            bias: None,
+            residual: None,
+            ..op.clone()
+        };
+        let y = self.push(Op::Conv3d(op), shape);
+        let thin = self.push(Op::Conv3d(down), vec![ot, oh, ow, low_rank.rank]);
+        self.push_up(outer, tensor, thin, y, None, false, low_rank)
+    }
+
+    /// The kernel `name` `[out, c, kt, kh, kw]` of a convolution.
+    fn kernel(&self, name: &str, out: usize, c: usize, [kt, kh, kw]: [usize; 3]) -> Result<Matrix> {
+        let layout = MatrixLayout::ChannelsLast {
+            channels: c,
+            taps: kt * kh * kw,
+        };
+        let mut kernel = self.matrix(name, &[out, c, kt, kh, kw], 0..out, layout)?;
+        kernel.k = c * kt * kh * kw;
+        Ok(kernel)
     }
 
     /// See [`Norm`].

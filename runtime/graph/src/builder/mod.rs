@@ -1,7 +1,10 @@
 //! Builds graphs: one method per operation, each checks its shapes.
 
 mod compute;
+mod low_rank;
 mod moves;
+
+pub use low_rank::{LORA_DOWN, LORA_UP};
 
 use std::ops::Range;
 
