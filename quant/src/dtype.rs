@@ -3,6 +3,7 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
+use crate::format::{Encoder, absmax};
 use crate::{Error, Result};
 
 /// Storage type of a tensor's elements.
@@ -230,25 +231,53 @@ impl DType {
         }
     }
 
-    /// Stores rows of `k` values as this type, little-endian: rounded to nearest, ties to even, for floats (beyond
-    /// the range of F16: infinity), as the format's reference encoder does for others.
+    /// Whether all rows share a scale that follows from the largest magnitude of the tensor
+    /// ([`encode_rows`](Self::encode_rows)).
+    pub fn has_tensor_scale(self) -> bool {
+        matches!(self.format().encode, Some(Encoder::Scaled(_)))
+    }
+
+    /// Stores rows of `k` values, a whole tensor, as this type, little-endian: rounded to nearest, ties to even, for
+    /// floats (beyond the range of F16: infinity), as the format's reference encoder does for others, and for those
+    /// that have none with the least squares of the error that a short search finds.
     ///
     /// # Errors
     /// [`Error::Conversion`] for types that cannot be written, or whose blocks `k` does not fill.
+    ///
+    /// # Panics
+    /// If `values` are no whole rows.
     pub fn encode(self, k: usize, values: &[f32]) -> Result<Vec<u8>> {
+        let most = if self.has_tensor_scale() { absmax(values) } else { 0.0 };
+        self.encode_rows(k, values, most)
+    }
+
+    /// [`encode`](Self::encode) of some rows of a tensor whose largest magnitude is `tensor_absmax`; only types that
+    /// [have a scale for all rows](Self::has_tensor_scale) look at it.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    ///
+    /// # Panics
+    /// As [`encode`](Self::encode).
+    pub fn encode_rows(self, k: usize, rows: &[f32], tensor_absmax: f32) -> Result<Vec<u8>> {
         let format = self.format();
         let refused = || Error::Conversion {
             from: Self::F32,
             to: self.name(),
         };
-        let k = if format.tail.is_none() { values.len() } else { k };
+        let k = if format.tail.is_none() { rows.len() } else { k };
         let encode = format.encode.ok_or_else(refused)?;
-        let row = self.row_bytes(k).ok_or_else(refused)?;
-        let mut out = Vec::with_capacity(row * values.len().checked_div(k).unwrap_or(0));
-        if k > 0 {
-            for row in values.chunks_exact(k) {
-                encode(row, &mut out);
+        let row_bytes = self.row_bytes(k).ok_or_else(refused)?;
+        let count = rows.len().checked_div(k).unwrap_or(0);
+        assert!(count * k == rows.len(), "{} values are no rows of {k}", rows.len());
+        let mut out = Vec::with_capacity(row_bytes * count);
+        for row in rows.chunks_exact(k.max(1)) {
+            let end = out.len() + row_bytes;
+            match encode {
+                Encoder::Rows(encode) => encode(row, &mut out),
+                Encoder::Scaled(encode) => encode(row, tensor_absmax, &mut out),
             }
+            out.resize(end, 0);
         }
         Ok(out)
     }

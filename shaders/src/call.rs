@@ -122,14 +122,12 @@ impl Random {
         (0..count).map(|_| self.unit() * scale).collect()
     }
 
-    /// `count` numbers in [-scale, scale) that the format holds exactly, and their bytes.
-    pub(crate) fn weights(&mut self, weight: WeightType, count: usize, scale: f32) -> (Vec<f32>, Vec<u8>) {
-        let bytes = weight
-            .dtype()
-            .encode(count, &self.floats(count, scale))
-            .expect("a float type");
-        let mut values = vec![0.0; count];
-        weight.dtype().decode(count, &bytes, &mut values);
+    /// Rows of `k` numbers in about [-scale, scale) that the format holds exactly, and their bytes.
+    pub(crate) fn weights(&mut self, weight: WeightType, rows: u32, k: u32, scale: f32) -> (Vec<f32>, Vec<u8>) {
+        let (dtype, k) = (weight.dtype(), k as usize);
+        let mut values = self.floats(rows as usize * k, scale);
+        let bytes = dtype.encode(k, &values).expect("whole blocks");
+        dtype.decode(k, &bytes, &mut values);
         (values, bytes)
     }
 }

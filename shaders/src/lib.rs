@@ -10,7 +10,7 @@
 //! - Kernels stay within their operands' ranges by themselves, so that bounds checks may be turned off.
 //!   Ids and row indices are taken on trust, except in [`gather`].
 //! - Indices are `u32`: no operand may have 2³² elements or more.
-//! - Buffers of 16-bit weights are read as whole `u32`: round their length up to four bytes.
+//! - Weights are read as whole `u32`, by fours of elements: let 16 bytes follow the last row in its buffer.
 //! - Grids of flat kernels are two-dimensional, [`kernel::GRID_WIDTH`] workgroups wide.
 
 pub mod activation;

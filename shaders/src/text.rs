@@ -8,12 +8,15 @@
 
 use std::fmt::Write;
 
+use kinora_quant::format::WGSL_BYTES;
+
 use crate::{Activation, flags};
 
 /// The snippets that any kernel may include.
-const SHARED: [(&str, &str); 4] = [
+const SHARED: [(&str, &str); 5] = [
     ("common", include_str!("shared/common.wgsl")),
     ("activation", include_str!("shared/activation.wgsl")),
+    ("bytes", WGSL_BYTES),
     ("gemm", include_str!("shared/gemm.wgsl")),
     ("reduce", include_str!("shared/reduce.wgsl")),
 ];

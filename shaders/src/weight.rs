@@ -2,48 +2,51 @@
 
 use kinora_quant::DType;
 
-/// A format of weights. Each is one decoder snippet in `shared/`, which declares binding 1 and `load_weight(i)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WeightType {
-    /// IEEE 754 single precision.
-    F32,
-    /// IEEE 754 half precision, two in a `u32`, the first in the low half.
-    F16,
-    /// The upper half of an `f32`, two in a `u32`, the first in the low half.
-    BF16,
-}
+/// A type of which kernels read weights: each whose format has a decoder in WGSL ([`kinora_quant::format`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WeightType(DType);
 
 impl WeightType {
-    /// All formats.
-    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::BF16];
+    /// IEEE 754 single precision.
+    pub const F32: Self = Self(DType::F32);
+    /// IEEE 754 half precision.
+    pub const F16: Self = Self(DType::F16);
+    /// The upper half of an `f32`.
+    pub const BF16: Self = Self(DType::BF16);
 
-    /// The format of a stored type, where kernels can read it.
+    /// All types.
+    pub fn all() -> impl Iterator<Item = Self> {
+        DType::all()
+            .filter(|dtype| Self::from_dtype(*dtype).is_some_and(|w| w.0 == *dtype))
+            .map(Self)
+    }
+
+    /// As what kernels read a stored type, where they can. Rotated rows are read as they are: it is the other factor
+    /// that has to be rotated.
     pub fn from_dtype(dtype: DType) -> Option<Self> {
-        Self::ALL.into_iter().find(|w| w.dtype() == dtype)
+        let read = match dtype {
+            DType::Int8ConvRot(_) => DType::Int8,
+            _ => dtype,
+        };
+        read.format().wgsl.map(|_| Self(read))
     }
 
     /// The stored type.
     pub fn dtype(self) -> DType {
-        match self {
-            Self::F32 => DType::F32,
-            Self::F16 => DType::F16,
-            Self::BF16 => DType::BF16,
-        }
+        self.0
     }
 
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::BF16 => "bf16",
-        }
+    /// The least length of a row that holds `k` elements in whole blocks.
+    pub(crate) fn whole(self, k: u32) -> u32 {
+        k.next_multiple_of(self.0.format().block as u32)
+    }
+
+    /// As part of a shader's name.
+    pub(crate) fn name(self) -> String {
+        self.0.name().to_lowercase().replace(' ', "_")
     }
 
     pub(crate) fn snippet(self) -> &'static str {
-        match self {
-            Self::F32 => include_str!("shared/weight_f32.wgsl"),
-            Self::F16 => include_str!("shared/weight_f16.wgsl"),
-            Self::BF16 => include_str!("shared/weight_bf16.wgsl"),
-        }
+        self.0.format().wgsl.expect("a weight type has a decoder")
     }
 }

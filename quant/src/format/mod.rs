@@ -9,9 +9,18 @@
 //!
 //! A snippet may use those of `wgsl/bytes.wgsl` by `//#include bytes`.
 
-mod blocks;
+mod float8;
+mod int4;
+mod int8;
+mod iq4;
+mod kquants;
+mod legacy;
+mod minifloat;
+mod nvfp4;
 mod plain;
-mod records;
+mod search;
+
+use half::f16;
 
 use crate::DType;
 
@@ -29,10 +38,19 @@ pub struct Format {
     pub tail: Option<usize>,
     /// Decodes a row, or any number of blocks where there is no tail.
     pub(crate) decode: fn(&[u8], &mut [f32]),
-    /// Appends a row, padding included, or blocks where there is no tail.
-    pub(crate) encode: Option<fn(&[f32], &mut Vec<u8>)>,
+    /// `None` for types that are only read.
+    pub(crate) encode: Option<Encoder>,
     /// The decoder for kernels; `None` for types that they do not read.
     pub wgsl: Option<&'static str>,
+}
+
+/// How values become bytes. What it appends is a row, padding apart, or blocks where there is no tail.
+#[derive(Clone, Copy)]
+pub(crate) enum Encoder {
+    /// Each row by itself.
+    Rows(fn(&[f32], &mut Vec<u8>)),
+    /// All rows with one scale, which follows from the largest magnitude of the whole tensor.
+    Scaled(fn(&[f32], f32, &mut Vec<u8>)),
 }
 
 /// Loads of 8, 16 and 32 bits from a binding of words, for decoders.
@@ -41,9 +59,59 @@ pub const WGSL_BYTES: &str = include_str!("wgsl/bytes.wgsl");
 impl DType {
     /// The format.
     pub fn format(self) -> Format {
-        plain::format(self)
-            .or_else(|| blocks::format(self))
-            .or_else(|| records::format(self))
-            .expect("each type is of one of the three kinds")
+        let families = [
+            plain::format,
+            float8::format,
+            nvfp4::format,
+            int8::format,
+            int4::format,
+            legacy::format,
+            kquants::format,
+            iq4::format,
+        ];
+        families
+            .into_iter()
+            .find_map(|family| family(self))
+            .expect("each type is of one family")
     }
 }
+
+/// The little-endian f16 at `at`.
+fn half_at(bytes: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
+}
+
+/// The little-endian f32 at `at`.
+fn float_at(bytes: &[u8], at: usize) -> f32 {
+    f32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// The largest magnitude; numbers that are not one do not count.
+pub(crate) fn absmax(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |most, v| most.max(v.abs()))
+}
+
+/// The first element of the largest magnitude.
+fn extreme(values: &[f32]) -> f32 {
+    let first = values.first().copied().unwrap_or(0.0);
+    values
+        .iter()
+        .fold(first, |most, v| if v.abs() > most.abs() { *v } else { most })
+}
+
+/// 1 / `value`, and 0 where that is infinite.
+fn inverse(value: f32) -> f32 {
+    let inverse = value.recip();
+    if inverse.is_finite() { inverse } else { 0.0 }
+}
+
+/// A decoder: lines given in brackets, files of `wgsl/`, and `load_weight` in terms of the `load_weight4` in them.
+macro_rules! wgsl {
+    ([$($line:expr),*] $($file:literal)+) => {
+        Some(concat!($($line, "\n",)* $(wgsl!($file), "\n",)+ wgsl!("single")))
+    };
+    ($file:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/format/wgsl/", $file, ".wgsl"))
+    };
+}
+use wgsl;

@@ -22,7 +22,7 @@ pub struct Case {
     pub padding: [u32; 5],
     /// [`flags`].
     pub flags: u32,
-    /// Only some output rows and columns are computed, and the weight has an offset.
+    /// Only some output rows and columns are computed, and the weight is not the first in its binding.
     pub sliced: bool,
 }
 
@@ -30,8 +30,16 @@ pub struct Case {
 pub fn cases() -> Vec<Case> {
     let causal = [2, 1, 1, 1, 1];
     let mut cases = Vec::new();
-    let mut case = |input, taps, channels, stride, padding, flags, sliced, variants: &[(WeightType, bool)]| {
+    let mut case = |input,
+                    [kt, kh, kw, c]: [u32; 4],
+                    channels,
+                    stride,
+                    padding,
+                    flags,
+                    sliced,
+                    variants: &[(WeightType, bool)]| {
         for &(weight, round_f16) in variants {
+            let taps = [kt, kh, kw, weight.whole(c)];
             for tile in [Tile::Square, Tile::Tall] {
                 let kernel = Conv3d {
                     weight,
@@ -51,10 +59,7 @@ pub fn cases() -> Vec<Case> {
             }
         }
     };
-    let all: Vec<_> = WeightType::ALL
-        .into_iter()
-        .flat_map(|w| [(w, false), (w, true)])
-        .collect();
+    let all: Vec<_> = WeightType::all().flat_map(|w| [(w, false), (w, true)]).collect();
     let f32_only = &[(WeightType::F32, false)][..];
     let both = flags::BIAS | flags::RESIDUAL;
     case(
@@ -160,7 +165,7 @@ impl Case {
             n,
             k,
             first_row,
-            weight_offset: more * 5 / 2,
+            first_weight_row: more / 2,
             first_column,
             out_stride: first_column + n + more,
             flags: self.flags,
@@ -173,11 +178,8 @@ impl Case {
         let frame = (height * width * channels) as usize;
         let x = random.floats(frames as usize * frame, 2.0);
         let cache = random.floats(cached as usize * frame, 2.0);
-        let (weight, weight_bytes) = random.weights(
-            self.kernel.weight,
-            (p.weight_offset + n * k) as usize,
-            1.0 / (k as f32).sqrt(),
-        );
+        let scale = 1.0 / (k as f32).sqrt();
+        let (weight, weight_bytes) = random.weights(self.kernel.weight, p.first_weight_row + n, k, scale);
         let bias = random.floats(p.out_stride as usize, 1.0);
         let elements = (rows * p.out_stride) as usize;
         let residual = random.floats(elements, 2.0);

@@ -6,7 +6,7 @@ struct Params {
     n: u32,
     k: u32,
     first_row: u32,
-    weight_offset: u32,
+    first_weight_row: u32,
     first_column: u32,
     out_stride: u32,
     flags: u32,
@@ -76,11 +76,12 @@ fn load_a(row: RowState, k: u32) -> vec4<f32> {
 
 fn column_state(column: u32) -> vec4<u32> {
     let columns = min(vec4<u32>(column, column + 1u, column + 2u, column + 3u), vec4<u32>(params.n - 1u));
-    return columns * params.k + params.weight_offset;
+    let rows = columns + params.first_weight_row;
+    return vec4<u32>(weight_row(rows.x), weight_row(rows.y), weight_row(rows.z), weight_row(rows.w));
 }
 
 fn load_b(column: vec4<u32>, k: u32) -> vec4<f32> {
-    return vec4<f32>(load_weight(column.x + k), load_weight(column.y + k), load_weight(column.z + k), load_weight(column.w + k));
+    return vec4<f32>(load_weight(column.x, k), load_weight(column.y, k), load_weight(column.z, k), load_weight(column.w, k));
 }
 
 fn store(local_row: u32, local_column: u32, y: vec4<f32>) {

@@ -42,8 +42,8 @@ pub struct Params {
     pub k: u32,
     /// First output voxel, counted over `[To, Ho, Wo]`; of residual and out alike.
     pub first_row: u32,
-    /// Elements before the first weight row in its binding.
-    pub weight_offset: u32,
+    /// Rows in the binding before the first of the weight.
+    pub first_weight_row: u32,
     /// First output channel, of out, residual and bias alike.
     pub first_column: u32,
     /// All output channels.
@@ -78,7 +78,7 @@ impl Kernel for Conv3d {
 
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for weight in WeightType::ALL {
+        for weight in WeightType::all() {
             for round_f16 in [false, true] {
                 for tile in [Tile::Square, Tile::Tall] {
                     all.push(Self {

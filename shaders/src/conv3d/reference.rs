@@ -44,7 +44,7 @@ pub fn reference(kernel: &Conv3d, p: &Params, o: Operands<'_>, out: &mut [f32]) 
         for n in 0..p.n as usize {
             let column = p.first_column as usize + n;
             let mut sum = 0.0;
-            let mut w = p.weight_offset as usize + n * p.k as usize;
+            let mut w = (p.first_weight_row as usize + n) * p.k as usize;
             for dt in 0..kt {
                 for dy in 0..kh {
                     for dx in 0..kw {

@@ -4,7 +4,7 @@ use super::{Gather, Params, reference};
 use crate::WeightType;
 use crate::call::{Call, Random, UNTOUCHED, bytes};
 
-/// A case; the first row is 1, the first id 3, the table starts at element 5.
+/// A case; the first row is 1, the first id 3, the table starts at row 1 of the binding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Case {
     /// Variant.
@@ -12,7 +12,7 @@ pub struct Case {
     /// Ids served.
     pub rows: u32,
     /// Columns.
-    pub columns: u32,
+    pub k: u32,
     /// Rows of the table.
     pub ids: u32,
 }
@@ -20,12 +20,12 @@ pub struct Case {
 /// The cases.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for weight in WeightType::ALL {
-        for (rows, columns, ids) in [(1, 1, 1), (7, 33, 10), (50, 64, 100)] {
+    for weight in WeightType::all() {
+        for (rows, k, ids) in [(1, 1, 1), (7, 33, 10), (50, 64, 100)] {
             cases.push(Case {
                 kernel: Gather { weight },
                 rows,
-                columns,
+                k: weight.whole(k),
                 ids,
             });
         }
@@ -37,28 +37,23 @@ impl Case {
     /// The case with operands drawn from `seed`.
     pub fn call(&self, seed: u64) -> Call {
         let mut random = Random::new(seed);
-        let &Self {
-            kernel,
-            rows,
-            columns,
-            ids,
-        } = self;
+        let &Self { kernel, rows, k, ids } = self;
         let p = Params {
             rows,
-            columns,
+            k,
             first_row: 1,
-            weight_offset: 5,
+            first_weight_row: 1,
             first_id: 3,
             ids,
             _pad: [0; 2],
         };
-        let (table, table_bytes) = random.weights(kernel.weight, (5 + ids * columns) as usize, 4.0);
+        let (table, table_bytes) = random.weights(kernel.weight, 1 + ids, k, 4.0);
         // Some lie before or behind the part that is bound.
         let row_ids: Vec<_> = (0..=rows).map(|_| random.below(ids + 6)).collect();
-        let before = vec![UNTOUCHED; ((rows + 1) * columns) as usize];
+        let before = vec![UNTOUCHED; ((rows + 1) * k) as usize];
         let mut expected = before.clone();
         reference(&p, &table, &row_ids, &mut expected);
         let operands = vec![table_bytes, bytes(&row_ids), bytes(&before)];
-        Call::new(&kernel, &format!("{rows}x{columns} of {ids}"), &p, operands, expected).tolerance(0.0)
+        Call::new(&kernel, &format!("{rows}x{k} of {ids}"), &p, operands, expected).tolerance(0.0)
     }
 }

@@ -3,9 +3,9 @@
 
 struct Params {
     rows: u32,
-    columns: u32,
+    k: u32,
     first_row: u32,
-    weight_offset: u32,
+    first_weight_row: u32,
     first_id: u32,
     ids: u32,
     pad0: u32,
@@ -19,14 +19,15 @@ struct Params {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let i = flat(group) * 256u + thread;
-    if i >= params.rows * params.columns {
+    if i >= params.rows * params.k {
         return;
     }
-    let row = params.first_row + i / params.columns;
-    let column = i % params.columns;
+    let row = params.first_row + i / params.k;
+    let column = i % params.k;
     let id = ids[row];
     if id < params.first_id || id - params.first_id >= params.ids {
         return;
     }
-    out[row * params.columns + column] = load_weight(params.weight_offset + (id - params.first_id) * params.columns + column);
+    let weights = weight_row(params.first_weight_row + id - params.first_id);
+    out[row * params.k + column] = load_weight(weights, column);
 }

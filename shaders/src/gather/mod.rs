@@ -25,12 +25,12 @@ pub struct Params {
     /// Ids to serve.
     pub rows: u32,
     /// Columns of the table.
-    pub columns: u32,
-    /// First id, and first row of out. (first_row + rows) · columns must be below 2³².
+    pub k: u32,
+    /// First id, and first row of out. (first_row + rows) · k must be below 2³².
     pub first_row: u32,
-    /// Elements before the first bound row of the table.
-    pub weight_offset: u32,
-    /// The id of the first bound row.
+    /// Rows in the binding before those of the table.
+    pub first_weight_row: u32,
+    /// The id of the first of its rows.
     pub first_id: u32,
     /// Rows bound: other ids leave their row of out alone, so that a table split over buffers takes several calls.
     pub ids: u32,
@@ -45,7 +45,7 @@ impl Kernel for Gather {
     type Params = Params;
 
     fn all() -> Vec<Self> {
-        WeightType::ALL.into_iter().map(|weight| Self { weight }).collect()
+        WeightType::all().map(|weight| Self { weight }).collect()
     }
 
     fn shader(&self) -> Shader {
@@ -60,6 +60,6 @@ impl Kernel for Gather {
     }
 
     fn workgroups(&self, params: &Params) -> [u32; 3] {
-        flat_grid((params.rows * params.columns).div_ceil(256))
+        flat_grid((params.rows * params.k).div_ceil(256))
     }
 }

@@ -13,7 +13,7 @@ pub struct Case {
     pub shape: [u32; 3],
     /// [`flags`].
     pub flags: u32,
-    /// Row, column and weight offsets are not zero.
+    /// The first row, column and row of the weight are not zero.
     pub sliced: bool,
 }
 
@@ -21,7 +21,8 @@ pub struct Case {
 pub fn cases() -> Vec<Case> {
     const GATE: u32 = flags::TABLE;
     let mut cases = Vec::new();
-    let mut case = |weight, round_f16, epilogue, shape: [u32; 3], flags, sliced| {
+    let mut case = |weight: WeightType, round_f16, epilogue, [m, n, k]: [u32; 3], flags, sliced| {
+        let shape = [m, n, weight.whole(k)];
         for tile in Tile::ALL {
             if tile == Tile::choose(shape[0], shape[1]) || (tile != Tile::FewRows && shape[0] < 200) {
                 cases.push(Case {
@@ -39,7 +40,7 @@ pub fn cases() -> Vec<Case> {
         }
     };
     let plain = Epilogue::Activation(Activation::None);
-    for weight in WeightType::ALL {
+    for weight in WeightType::all() {
         for round_f16 in [false, true] {
             case(weight, round_f16, plain, [70, 131, 37], flags::BIAS, true);
             case(
@@ -78,18 +79,14 @@ impl Case {
     pub fn call(&self, seed: u64) -> Call {
         let mut random = Random::new(seed);
         let [m, n, k] = self.shape;
-        let (first_row, first_column, more, weight_offset) = if self.sliced {
-            (3, 5, 9, 2 * k + 1)
-        } else {
-            (0, 0, 0, 0)
-        };
+        let (first_row, first_column, more, first_weight_row) = if self.sliced { (3, 5, 9, 2) } else { (0, 0, 0, 0) };
         let (rows, table_rows) = ((first_row + m) as usize, 3);
         let p = Params {
             m,
             n,
             k,
             first_row,
-            weight_offset,
+            first_weight_row,
             first_column,
             out_stride: first_column + n + more,
             flags: self.flags,
@@ -98,11 +95,8 @@ impl Case {
             _pad: [0; 2],
         };
         let x = random.floats(rows * k as usize, 2.0);
-        let (weight, weight_bytes) = random.weights(
-            self.kernel.weight,
-            (weight_offset + n * k) as usize,
-            1.0 / (k as f32).sqrt(),
-        );
+        let scale = 1.0 / (k as f32).sqrt();
+        let (weight, weight_bytes) = random.weights(self.kernel.weight, first_weight_row + n, k, scale);
         let bias = random.floats(p.out_stride as usize, 1.0);
         let residual = random.floats(rows * p.out_stride as usize, 3.0);
         let table = random.floats(table_rows * p.table_stride as usize, 1.0);

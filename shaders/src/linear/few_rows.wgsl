@@ -14,14 +14,14 @@ fn load_rows(row: vec4<u32>, k: u32) -> vec4<f32> {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let lane = thread % 64u;
     let column = flat(group) * 4u + thread / 64u;
-    let w_row = min(column, params.n - 1u) * params.k + params.weight_offset;
+    let w_row = weight_row(params.first_weight_row + min(column, params.n - 1u));
     let last = vec4<u32>(params.m - 1u);
     let rows0 = (min(vec4<u32>(0u, 1u, 2u, 3u), last) + params.first_row) * params.k;
     let rows1 = (min(vec4<u32>(4u, 5u, 6u, 7u), last) + params.first_row) * params.k;
     var sum0 = vec4<f32>(0.0);
     var sum1 = vec4<f32>(0.0);
     for (var k = lane; k < params.k; k += 64u) {
-        var w = load_weight(w_row + k);
+        var w = load_weight(w_row, k);
         if ROUND_B {
             w = to_f16(vec4<f32>(w)).x;
         }

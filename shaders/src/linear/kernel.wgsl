@@ -7,7 +7,7 @@ struct Params {
     n: u32,
     k: u32,
     first_row: u32,
-    weight_offset: u32,
+    first_weight_row: u32,
     first_column: u32,
     out_stride: u32,
     flags: u32,

@@ -126,8 +126,8 @@ pub struct Params {
     pub k: u32,
     /// First row, of x, residual, rows and out alike.
     pub first_row: u32,
-    /// Elements before the first row of W in its binding.
-    pub weight_offset: u32,
+    /// Rows in the binding before the first of W.
+    pub first_weight_row: u32,
     /// First column, of out, residual and bias alike: W may be split by rows over several buffers.
     pub first_column: u32,
     /// Row stride of out and residual: all columns.
@@ -159,7 +159,7 @@ impl Kernel for Linear {
 
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for weight in WeightType::ALL {
+        for weight in WeightType::all() {
             for round_f16 in [false, true] {
                 for epilogue in Epilogue::ALL {
                     for tile in Tile::ALL {

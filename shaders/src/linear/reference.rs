@@ -31,7 +31,7 @@ pub fn reference(kernel: &Linear, p: &Params, o: Operands<'_>, out: &mut [f32]) 
             let column = p.first_column as usize + n;
             let k = p.k as usize;
             let a = &o.x[row * k..][..k];
-            let b = &o.weight[p.weight_offset as usize + n * k..][..k];
+            let b = &o.weight[(p.first_weight_row as usize + n) * k..][..k];
             let mut y: f64 = a.iter().zip(b).map(|(a, b)| operand(*a) * operand(*b)).sum();
             let place = row * p.out_stride as usize + column;
             if p.flags & flags::BIAS != 0 {
@@ -77,7 +77,7 @@ mod tests {
             k: 2,
             first_column: 1,
             out_stride: 2,
-            weight_offset: 2,
+            first_weight_row: 1,
             flags: flags::BIAS | flags::TABLE | flags::ROWS,
             gate_column: 1,
             table_stride: 3,

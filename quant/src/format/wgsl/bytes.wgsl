@@ -10,16 +10,27 @@ fn weight_u16(at: u32) -> u32 {
     return (weight[at >> 2u] >> ((at & 2u) * 8u)) & 0xffffu;
 }
 
-// 32 bits; `at` is even.
+// 32 bits at any byte.
 fn weight_u32(at: u32) -> u32 {
-    let low = weight[at >> 2u];
-    if (at & 2u) == 0u {
-        return low;
+    let word = at >> 2u;
+    let shift = (at & 3u) * 8u;
+    if shift == 0u {
+        return weight[word];
     }
-    return (low >> 16u) | (weight[(at >> 2u) + 1u] << 16u);
+    return (weight[word] >> shift) | (weight[word + 1u] << (32u - shift));
 }
 
 // A half-precision number; `at` is even.
 fn weight_f16(at: u32) -> f32 {
     return unpack2x16float(weight_u16(at)).x;
+}
+
+// The four bytes of a word.
+fn weight_bytes(word: u32) -> vec4<u32> {
+    return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);
+}
+
+// The four bytes of a word, with signs.
+fn weight_signed_bytes(word: u32) -> vec4<f32> {
+    return vec4<f32>(bitcast<vec4<i32>>(vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u));
 }

@@ -302,7 +302,7 @@ fn expected(
         Op::Gather { ids, table } => {
             let p = naive::gather::Params {
                 rows: node.rows() as u32,
-                columns: table.k as u32,
+                k: table.k as u32,
                 ids: table.n() as u32,
                 ..Default::default()
             };

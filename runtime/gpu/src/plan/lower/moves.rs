@@ -123,9 +123,9 @@ impl Emitter<'_> {
             for (range, weight) in &tables {
                 let params = gather::Params {
                     rows: chunk.len(),
-                    columns: k as u32,
+                    k: k as u32,
                     first_row: chunk.first(),
-                    weight_offset: 0,
+                    first_weight_row: 0,
                     first_id: range.start as u32,
                     ids: range.len() as u32,
                     ..Default::default()

@@ -112,7 +112,7 @@ impl Emitter<'_> {
                     n: part.columns.len() as u32,
                     k: k as u32,
                     first_row: chunk.first(),
-                    weight_offset: (part.skipped * k) as u32,
+                    first_weight_row: part.skipped as u32,
                     first_column: part.columns.start as u32,
                     out_stride: n as u32,
                     flags: flag(bias.is_some(), flags::BIAS)
@@ -222,7 +222,7 @@ impl Emitter<'_> {
                         m: chunk.len(),
                         n: part.columns.len() as u32,
                         first_row: chunk.first(),
-                        weight_offset: (part.skipped * op.weight.k) as u32,
+                        first_weight_row: part.skipped as u32,
                         first_column: part.columns.start as u32,
                         ..params
                     };
