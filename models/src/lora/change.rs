@@ -120,6 +120,9 @@ impl Patch {
             Base::Zero => vec![0.0; range.len() * k],
             Base::File(file, name) => file.rows(name, range.clone())?.to_f32()?,
         };
+        if k == 0 {
+            return Ok(values);
+        }
         for (index, change) in self.changes[..count].iter().enumerate() {
             let delta = change.product.rows(range.clone())?;
             let Some(magnitude) = &change.magnitude else {

@@ -193,10 +193,9 @@ impl<'a> Layer<'_, 'a> {
         let [rank, inner] = [0, 1].map(|axis| core.shape.get(axis).copied().unwrap_or(0));
         let [rows, channels] = down.factor.shape();
         let taps = core.shape.iter().skip(2).product::<usize>();
-        let [_, k] = matrix_shape(self.shape);
+        let [n, k] = matrix_shape(self.shape);
         // The bound on the rank bounds what is made here.
-        if core.shape.len() < 2 || inner != rows || rank > self.shape[0].max(k) || channels.checked_mul(taps).is_none()
-        {
+        if core.shape.len() < 2 || inner != rows || rank > n.max(k) || channels.checked_mul(taps).is_none() {
             return Err(self.wrong(format!(
                 "`{}` of shape {:?} and `{}` of shape {:?} do not fit together",
                 shown(core.name),
@@ -263,7 +262,7 @@ impl<'a> Layer<'_, 'a> {
         let Some(tensor) = self.take(Role::Magnitude)? else {
             return Ok(None);
         };
-        let rows = self.shape[0];
+        let [rows, _] = matrix_shape(self.shape);
         let elements: usize = tensor.shape.iter().product();
         let by_rows = tensor.shape.first() == Some(&rows) && elements == rows;
         let by_columns = tensor.shape.first() == Some(&1) && self.shape.get(1) == Some(&elements) && elements > 0;
@@ -290,6 +289,9 @@ impl<'a> Layer<'_, 'a> {
                 shown(name),
                 info.dtype
             )));
+        }
+        if info.shape.is_empty() && role != Role::Alpha {
+            return Err(self.wrong(format!("`{}` is a single number, and no matrix", shown(name))));
         }
         let factor = Factor::Stored {
             file: self.file.clone(),

@@ -68,12 +68,20 @@ pub fn apply(model: &mut Model, specs: &[LoraSpec]) -> Result<Vec<String>> {
 /// # Errors
 /// As [`apply`].
 pub fn apply_to(expert: &mut Expert, specs: &[LoraSpec]) -> Result<Vec<String>> {
+    let open = |spec: &LoraSpec| Ok((Arc::from(file::open(&spec.path)?), spec.strength));
+    apply_opened(expert, &specs.iter().map(open).collect::<Result<Vec<_>>>()?)
+}
+
+/// [`apply_to`] with the tensors of LoRAs and their strengths.
+///
+/// # Errors
+/// As [`apply`], but for those of opening files.
+pub fn apply_opened(expert: &mut Expert, loras: &[(Arc<dyn Weights>, f32)]) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     let mut patches = Patches::new(expert);
-    for spec in specs {
-        let file: Arc<dyn Weights> = Arc::from(file::open(&spec.path)?);
-        let unused = patches.add(&file, spec.strength)?;
-        notes.extend(left_out(&file, &unused));
+    for (file, strength) in loras {
+        let unused = patches.add(file, *strength)?;
+        notes.extend(left_out(file, &unused));
     }
     notes.extend(patches.finish(expert));
     Ok(notes)
@@ -201,7 +209,7 @@ impl Patches {
             let bias = format!("{weight}.bias");
             let (shape, base) = match model.info(&bias) {
                 Some(bias) => (bias.shape, Base::Model),
-                None => (vec![info.shape[0]], Base::Zero),
+                None => (info.shape.iter().copied().take(1).collect(), Base::Zero),
             };
             // A norm without a bias has no place for one.
             if (matches!(base, Base::Model) || is_matrix(target, &info.shape))

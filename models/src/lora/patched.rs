@@ -40,17 +40,6 @@ impl Patched {
         Self { model, patches, loras }
     }
 
-    /// Bytes that weights take beyond those of the model, once they are on a device.
-    pub fn added_bytes(&self) -> u64 {
-        let bytes = |name: &str| self.info(name).map_or(0, |info| info.bytes() as u64);
-        let before = |name: &str| self.model.info(name).map_or(0, |info| info.bytes() as u64);
-        let added = |name: &String| {
-            let beside = bytes(&format!("{name}{LORA_DOWN}")) + bytes(&format!("{name}{LORA_UP}"));
-            (bytes(name) + beside).saturating_sub(before(name))
-        };
-        self.patches.keys().map(added).sum()
-    }
-
     fn find(&self, name: &str) -> Found<'_> {
         let low_rank = |suffix: &str| {
             let patch = self.patches.get(name.strip_suffix(suffix)?)?;
