@@ -255,13 +255,15 @@ impl Patches {
 /// Merged bytes from which on a note is due.
 const NOTABLE: usize = 100 << 20;
 
-/// The tensors of each layer, with one of the layer's keys, and the names that are no part of a LoRA.
-#[expect(clippy::type_complexity, reason = "two lists, used once")]
+/// One of a layer's keys, and its tensors by role.
+type LayerTensors<'a> = (Key<'a>, BTreeMap<Role, &'a str>);
+
+/// The tensors of each layer, and the names that are no part of a LoRA.
 fn by_layer<'a>(
     file: &Arc<dyn Weights>,
     names: &'a [String],
-) -> Result<(Vec<(Key<'a>, BTreeMap<Role, &'a str>)>, Vec<String>)> {
-    let mut layers: BTreeMap<&str, (Key<'_>, BTreeMap<Role, &str>)> = BTreeMap::new();
+) -> Result<(Vec<LayerTensors<'a>>, Vec<String>)> {
+    let mut layers: BTreeMap<&str, LayerTensors<'_>> = BTreeMap::new();
     let mut strangers = Vec::new();
     for name in names {
         let Some(key) = Key::parse(name) else {
