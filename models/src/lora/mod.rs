@@ -259,10 +259,7 @@ const NOTABLE: usize = 100 << 20;
 type LayerTensors<'a> = (Key<'a>, BTreeMap<Role, &'a str>);
 
 /// The tensors of each layer, and the names that are no part of a LoRA.
-fn by_layer<'a>(
-    file: &Arc<dyn Weights>,
-    names: &'a [String],
-) -> Result<(Vec<LayerTensors<'a>>, Vec<String>)> {
+fn by_layer<'a>(file: &Arc<dyn Weights>, names: &'a [String]) -> Result<(Vec<LayerTensors<'a>>, Vec<String>)> {
     let mut layers: BTreeMap<&str, LayerTensors<'_>> = BTreeMap::new();
     let mut strangers = Vec::new();
     for name in names {
