@@ -4,6 +4,7 @@
 //! [`pipeline`] (text, sampling, decoding) run those graphs on any [`kinora_graph::Executor`].
 
 pub mod error;
+pub mod lora;
 pub mod noise;
 pub mod pipeline;
 pub mod sampler;

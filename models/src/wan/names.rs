@@ -122,6 +122,23 @@ fn transformer(name: &str) -> String {
     format!("blocks.{layer}.{renamed}")
 }
 
+/// The original name of a canonical tensor of the transformer: the tables of [`canonical`] backwards.
+pub(crate) fn original_transformer(name: &str) -> String {
+    let Some((layer, rest)) = name.strip_prefix("blocks.").and_then(|r| r.split_once('.')) else {
+        return replace_back(name, &TRANSFORMER).unwrap_or_else(|| name.to_owned());
+    };
+    let rest = replace_back(rest, &BLOCK).unwrap_or_else(|| rest.to_owned());
+    let attention = ["self_attn.", "cross_attn."];
+    let rest = match attention.iter().find_map(|a| Some((a, rest.strip_prefix(a)?))) {
+        Some((attention, inner)) => {
+            let inner = replace_back(inner, &ATTENTION).unwrap_or_else(|| inner.to_owned());
+            format!("{attention}{inner}")
+        }
+        None => rest,
+    };
+    format!("blocks.{layer}.{rest}")
+}
+
 /// Layers of a residual block in `residual.N` numbering.
 const RESIDUAL: [(&str, &str); 5] = [
     ("residual.0.", "norm1."),
@@ -251,6 +268,12 @@ fn replace_prefix(name: &str, table: &[(&str, &str)]) -> Option<String> {
         .find_map(|(from, to)| Some(format!("{to}{}", name.strip_prefix(from)?)))
 }
 
+fn replace_back(name: &str, table: &[(&str, &str)]) -> Option<String> {
+    table
+        .iter()
+        .find_map(|(to, from)| Some(format!("{to}{}", name.strip_prefix(from)?)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -260,6 +283,29 @@ mod tests {
 
     use super::*;
     use crate::text::umt5::Umt5Config;
+
+    #[test]
+    fn transformer_names_go_back() {
+        for original in [
+            "patch_embedding.weight",
+            "time_embedding.2.bias",
+            "time_projection.1.weight",
+            "text_embedding.0.weight",
+            "img_emb.emb_pos",
+            "img_emb.proj.4.bias",
+            "head.head.weight",
+            "head.modulation",
+            "blocks.7.modulation",
+            "blocks.7.norm3.weight",
+            "blocks.17.self_attn.norm_q.weight",
+            "blocks.17.self_attn.o.bias",
+            "blocks.17.cross_attn.k_img.weight",
+            "blocks.17.cross_attn.norm_k_img.weight",
+            "blocks.17.ffn.2.weight",
+        ] {
+            assert_eq!(original_transformer(&canonical(Part::Transformer, original)), original);
+        }
+    }
 
     #[test]
     fn original_names_become_canonical() {

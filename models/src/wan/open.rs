@@ -7,6 +7,7 @@ use kinora_quant::{Weights, file};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::lora;
 use crate::sampler::Preset;
 use crate::text::tokenizer::Tokenizer;
 use crate::text::umt5::Umt5Config;
@@ -231,7 +232,10 @@ impl Model {
             let weights = file::open(path)?;
             let part = names::detect(&*weights).ok_or_else(|| Error::Config {
                 origin: path.display().to_string(),
-                why: "this is no part of a Wan model (transformer, autoencoder or text encoder); `kinora inspect` lists what it holds".into(),
+                why: match lora::kind(&*weights) {
+                    Some(_) => "this is a LoRA; give it with --lora FILE beside the model".into(),
+                    None => "this is no part of a Wan model (transformer, autoencoder or text encoder); `kinora inspect` lists what it holds".into(),
+                },
             })?;
             found.put(part, path)?;
         }

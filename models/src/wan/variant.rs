@@ -95,6 +95,15 @@ impl Variant {
         }
     }
 
+    /// Width of the transformer's residual stream.
+    pub fn width(self) -> usize {
+        match self {
+            Self::Wan22Ti2v5b => 3072,
+            Self::Wan21T2v1_3b => 1536,
+            Self::Wan22T2vA14b | Self::Wan22I2vA14b | Self::Wan21T2v14b | Self::Wan21I2v14b => 5120,
+        }
+    }
+
     /// Share of the timesteps from which the high-noise expert works; `None` for a single transformer.
     pub fn boundary(self) -> Option<f64> {
         match self {

@@ -21,7 +21,7 @@ mod op;
 mod rearrange;
 mod tensor;
 
-pub use builder::{Builder, Scope};
+pub use builder::{Builder, LORA_DOWN, LORA_UP, Scope};
 pub use cost::Cost;
 pub use error::Error;
 pub use executor::{Control, Executor, NoControl, OpTime, Precision, ProgramId, Requirements};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use kinora_models::lora;
 use kinora_models::text::umt5::Umt5Config;
 use kinora_models::wan::names::{self, Part};
 use kinora_models::wan::open::{open_part, read_json};
@@ -203,7 +204,20 @@ fn tensors(path: &Path, weights: &dyn Weights) -> Report {
         describe(&mut report, path, part);
     }
     report.use_with = use_with(&report, path, part);
+    if let (None, Some(lora)) = (part, lora::kind(weights)) {
+        describe_lora(&mut report, path, &lora);
+    }
     report
+}
+
+/// What kind of LoRA, and for which models.
+fn describe_lora(report: &mut Report, path: &Path, lora: &lora::Kind) {
+    report.kind = format!("LoRA ({}, {} layers)", lora.schemes.join(" and "), lora.layers);
+    report.variants = lora.variants.iter().map(|v| v.name().to_owned()).collect();
+    report.use_with = match lora.is_for_wan() {
+        true => render(&format!("--model MODEL --lora {}", path.display())),
+        false => format!("nothing here uses it: {lora}"),
+    };
 }
 
 fn naming(part: Part, weights: &dyn Weights) -> &'static str {

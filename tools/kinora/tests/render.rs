@@ -99,6 +99,135 @@ fn copy_of_the_model(folder: &tempfile::TempDir) -> PathBuf {
     to
 }
 
+/// A LoRA for the model in the box: random numbers for one layer, and one tensor that has no place in it.
+fn lora(folder: &tempfile::TempDir, name: &str) -> String {
+    let path = path(folder, name);
+    let weights = file::open(model_in_the_box().join("transformer")).unwrap();
+    let [n, k] = weights.info("blocks.0.ffn.net.0.proj.weight").unwrap().shape[..] else {
+        panic!("a matrix")
+    };
+    let wave = |len: usize| (0..len).map(|i| (i as f32).sin()).collect::<Vec<_>>();
+    let tensors = BTreeMap::from([
+        (
+            "lora_unet_blocks_0_ffn_0.lora_up.weight".to_owned(),
+            Tensor::from_f32(&[n, 2], &wave(2 * n)),
+        ),
+        (
+            "lora_unet_blocks_0_ffn_0.lora_down.weight".to_owned(),
+            Tensor::from_f32(&[2, k], &wave(2 * k)),
+        ),
+        (
+            "lora_unet_blocks_0_ffn_0.alpha".to_owned(),
+            Tensor::from_f32(&[], &[0.5]),
+        ),
+        (
+            "lora_unet_blocks_99_ffn_0.alpha".to_owned(),
+            Tensor::from_f32(&[], &[1.0]),
+        ),
+    ]);
+    file::save(&path, &tensors, &BTreeMap::new()).unwrap();
+    path
+}
+
+#[test]
+fn loras_change_the_clip_and_are_part_of_its_identity() {
+    let folder = tempfile::tempdir().unwrap();
+    let lora = lora(&folder, "style.safetensors");
+    let new = [PROMPT, "--seed", "5", "--steps", "2", "--frames", "1"];
+    // The clip's sampled latents, what was said, and the clip.
+    let render = |name: &str, what: &[&str], more: &[&str]| {
+        let [clip, latents] = ["gif", "safetensors"].map(|end| path(&folder, &format!("{name}.{end}")));
+        let said = succeed(&[&["render", "-o", &clip, "--save-latents", &latents], what, more].concat());
+        let latent = file::open(&latents)
+            .unwrap()
+            .tensor("latent")
+            .unwrap()
+            .to_f32()
+            .unwrap();
+        (latent, said, clip)
+    };
+    let (plain, ..) = render("plain", &new, &[]);
+    let (changed, said, clip) = render("changed", &new, &["--lora", &lora]);
+    assert!(
+        said.contains("1 tensors have no place") && said.contains("lora_unet_blocks_99_ffn_0.alpha"),
+        "{said}"
+    );
+    assert_ne!(plain, changed);
+    let (none, ..) = render("none", &new, &["--lora", &format!("{lora}:0")]);
+    assert_eq!(plain, none, "a strength of 0 changes nothing");
+    let (again, ..) = render("again", &["--like", &clip], &[]);
+    assert_eq!(changed, again, "the clip says which LoRA it was made with");
+    let (like_none, ..) = render("like-none", &["--like", &clip], &["--lora", &format!("{lora}:0")]);
+    assert_eq!(plain, like_none, "a LoRA that is given goes before those of the clip");
+    let (low, ..) = render("low", &new, &["--lora", &format!("{lora}@low")]);
+    assert!(low != changed && low != plain, "one expert has it");
+    let about = &kinora_media::read_metadata(clip.as_ref()).unwrap()["kinora"];
+    assert!(about.contains("lora style.safetensors:1 sampled-sha256:"), "{about}");
+
+    let output = run(&["inspect", &lora]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        shown.contains("LoRA (LoRA, 2 layers)") && shown.contains("--lora"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_distilled_pair_needs_no_other_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let [high, low] =
+        ["high", "low"].map(|expert| lora(&folder, &format!("x_lightx2v_4steps_{expert}_noise.safetensors")));
+    let output = path(&folder, "x.gif");
+    let pair = [
+        "render", PROMPT, "-o", &output, "--frames", "1", "--steps", "2", "--lora", &high, "--lora", &low,
+    ];
+    let said = succeed(&pair);
+    for words in [
+        "for the high-noise expert",
+        "for the low-noise expert",
+        "made for few steps",
+        "2 steps (euler), guidance 1 and 1, shift 5",
+    ] {
+        assert!(said.contains(words), "`{words}`: {said}");
+    }
+    let said = succeed(&[&pair[..], &["--force", "--guidance", "2"]].concat());
+    assert!(
+        said.contains("guidance 2 and 2"),
+        "what the options say goes before: {said}"
+    );
+}
+
+#[test]
+fn loras_that_cannot_be_used_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = path(&folder, "x.gif");
+    let other = path(&folder, "flux.safetensors");
+    let tensors = BTreeMap::from([(
+        "lora_unet_double_blocks_0_img_mlp_0.lora_up.weight".to_owned(),
+        Tensor::from_f32(&[2, 1], &[0.0; 2]),
+    )]);
+    file::save(&other, &tensors, &BTreeMap::new()).unwrap();
+    let lora = |value: &str| ["render", PROMPT, "-o", &clip, "--lora", value].map(str::to_owned);
+    for (value, status, words) in [
+        (
+            other.clone(),
+            1,
+            &["flux.safetensors", "none of its 1 tensors", "HunyuanVideo or Flux"][..],
+        ),
+        (format!("{other}:much"), 2, &["--lora", "`much`", "no strength"]),
+        (path(&folder, "nowhere.safetensors"), 1, &["nowhere.safetensors"]),
+    ] {
+        let args = lora(&value);
+        refuse(folder.path(), &args.each_ref().map(String::as_str), status, words);
+    }
+    refuse(
+        folder.path(),
+        &["render", PROMPT, "-o", &clip, "--model", &other],
+        1,
+        &["give it with --lora"],
+    );
+}
+
 #[test]
 fn a_clip_says_how_it_was_made_and_can_be_made_again() {
     let folder = tempfile::tempdir().unwrap();

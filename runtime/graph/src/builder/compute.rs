@@ -27,8 +27,8 @@ impl Builder<'_> {
         rows: Range<usize>,
         epilogue: Epilogue,
     ) -> Result<Value> {
-        let op = self.linear_op(scope, tensor, x, n, rows, epilogue)?;
-        self.push_linear(scope, tensor, op)
+        let op = self.linear_op(scope, tensor, x, n, rows.clone(), epilogue)?;
+        self.push_layer(scope, tensor, x, n, rows, op)
     }
 
     /// [`Self::linear`] whose operands are never rounded to f16.
@@ -41,10 +41,10 @@ impl Builder<'_> {
         epilogue: Epilogue,
     ) -> Result<Value> {
         let op = self.linear_op(scope, tensor, x, n, 0..n, epilogue)?;
-        self.push_linear(scope, tensor, Linear { precise: true, ..op })
+        self.push_layer(scope, tensor, x, n, 0..n, Linear { precise: true, ..op })
     }
 
-    /// [`Self::linear_rows`] that never quantises x: what layers with a LoRA are made of.
+    /// [`Self::linear_rows`] that never quantises x, as layers with a LoRA are computed.
     pub fn linear_weight_only(
         &mut self,
         scope: &Scope,
@@ -55,14 +55,24 @@ impl Builder<'_> {
         epilogue: Epilogue,
     ) -> Result<Value> {
         let op = self.linear_op(scope, tensor, x, n, rows, epilogue)?;
-        self.push_linear(
-            scope,
-            tensor,
-            Linear {
-                weight_only: true,
-                ..op
-            },
-        )
+        let weight_only = true;
+        self.push_linear(scope, tensor, Linear { weight_only, ..op })
+    }
+
+    /// A linear layer, with its low-rank addition to the product with `x` where there is one.
+    fn push_layer(
+        &mut self,
+        scope: &Scope,
+        tensor: &str,
+        x: Value,
+        n: usize,
+        rows: Range<usize>,
+        op: Linear,
+    ) -> Result<Value> {
+        match self.low_rank(&scope.enter(tensor), n, rows)? {
+            None => self.push_linear(scope, tensor, op),
+            Some(low_rank) => self.push_linear_with(scope, tensor, x, op, low_rank),
+        }
     }
 
     fn linear_op(
@@ -107,7 +117,7 @@ impl Builder<'_> {
         })
     }
 
-    fn push_linear(&mut self, scope: &Scope, tensor: &str, op: Linear) -> Result<Value> {
+    pub(super) fn push_linear(&mut self, scope: &Scope, tensor: &str, op: Linear) -> Result<Value> {
         self.label(scope, tensor);
         if op.quantizes() && op.weight.k > LONGEST_INT8 {
             let why = format!(
@@ -160,6 +170,7 @@ impl Builder<'_> {
         padding: Padding,
         residual: Option<Value>,
     ) -> Result<Value> {
+        let outer = scope;
         self.label(scope, tensor);
         let &[t, h, w, c] = self.shape(x) else {
             return Err(self.shape_error(
@@ -176,15 +187,7 @@ impl Builder<'_> {
             }
         };
         let scope = scope.enter(tensor);
-        let taps = kernel.iter().product();
-        let name = scope.name("weight");
-        let mut weight = self.matrix(
-            &name,
-            &[out, c, kernel[0], kernel[1], kernel[2]],
-            0..out,
-            MatrixLayout::ChannelsLast { channels: c, taps },
-        )?;
-        weight.k = c * taps;
+        let weight = self.kernel(&scope.name("weight"), out, c, kernel)?;
         self.refuse_rotated(&weight)?;
         let bias = if self.has(&scope, "bias") {
             Some(self.parameter(&scope, "bias", &[out])?)
@@ -211,7 +214,29 @@ impl Builder<'_> {
         if let Some(residual) = residual {
             self.expect("conv3d", residual, &shape)?;
         }
-        Ok(self.push(Op::Conv3d(op), shape))
+        let Some(low_rank) = self.low_rank(&scope, out, 0..out)? else {
+            return Ok(self.push(Op::Conv3d(op), shape));
+        };
+        let down = Conv3d {
+            weight: self.kernel(&low_rank.down, low_rank.rank, c, kernel)?,
+            bias: None,
+            residual: None,
+            ..op.clone()
+        };
+        let y = self.push(Op::Conv3d(op), shape);
+        let thin = self.push(Op::Conv3d(down), vec![ot, oh, ow, low_rank.rank]);
+        self.push_up(outer, tensor, thin, y, None, false, low_rank)
+    }
+
+    /// The kernel `name` `[out, c, kt, kh, kw]` of a convolution.
+    fn kernel(&self, name: &str, out: usize, c: usize, [kt, kh, kw]: [usize; 3]) -> Result<Matrix> {
+        let layout = MatrixLayout::ChannelsLast {
+            channels: c,
+            taps: kt * kh * kw,
+        };
+        let mut kernel = self.matrix(name, &[out, c, kt, kh, kw], 0..out, layout)?;
+        kernel.k = c * kt * kh * kw;
+        Ok(kernel)
     }
 
     /// Lookups and convolutions have no rows that could be rotated alike.

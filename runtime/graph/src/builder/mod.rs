@@ -2,7 +2,10 @@
 
 mod compute;
 mod experts;
+mod low_rank;
 mod moves;
+
+pub use low_rank::{LORA_DOWN, LORA_UP};
 
 use std::ops::Range;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use kinora_media::Codec;
+use kinora_models::lora::LoraSpec;
 use kinora_models::sampler::{Preset, SamplerKind};
 use kinora_models::wan::Variant;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,12 @@ With models on disk:
       --model wan2.2_t2v_low_noise_14B_fp16.safetensors --model wan_2.1_vae.safetensors \\
       --model umt5_xxl_fp16.safetensors
   kinora render \"it wakes\" -o wakes.webm --model Wan2.2-I2V-A14B-Diffusers --image sleeping.png
+
+LoRAs, in any naming; the second line is the usual pair for four steps without guidance:
+  kinora render \"a cat\" -o cat.mp4 --model Wan2.2-TI2V-5B-Diffusers --lora style.safetensors:0.8
+  kinora render \"a cat\" -o cat.mp4 --model Wan2.2-T2V-A14B-Diffusers --steps 4 \\
+      --lora wan2.2_t2v_lightx2v_4steps_lora_v1.1_high_noise.safetensors \\
+      --lora wan2.2_t2v_lightx2v_4steps_lora_v1.1_low_noise.safetensors
 
 Again, with another seed or from where it stopped:
   kinora render --like cat.mp4 --seed 8 -o cat8.mp4
@@ -98,6 +105,21 @@ pub struct ModelArgs {
     /// Which model it is, where the tensors cannot tell (wan2.1-t2v-14b, …)
     #[arg(long, value_name = "NAME")]
     pub variant: Option<Variant>,
+    /// A LoRA, with its strength and, of two experts, the one that it is for (repeat it for several)
+    #[arg(long, value_name = "FILE[:STRENGTH][@high|@low]")]
+    #[serde(default)]
+    pub lora: Vec<LoraSpec>,
+}
+
+impl ModelArgs {
+    /// The model of `stored`, with these LoRAs where there are any.
+    pub(super) fn loras_over(&self, stored: &Self) -> Self {
+        let mut model = stored.clone();
+        if !self.lora.is_empty() {
+            model.lora.clone_from(&self.lora);
+        }
+        model
+    }
 }
 
 /// What the clip shall be; the model's defaults where not given.

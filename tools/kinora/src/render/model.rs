@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use kinora_models::lora::LoraSpec;
 use kinora_models::wan::{Model, Source};
+use kinora_quant::file::fingerprint;
 
 use super::args::ModelArgs;
 use crate::library::{self, Request};
@@ -75,11 +77,19 @@ fn cache_folder() -> PathBuf {
         .unwrap_or_else(|| std::env::temp_dir().join("kinora"))
 }
 
-/// Identity of each of the model's files.
-pub(super) fn fingerprints(model: &Model) -> anyhow::Result<Vec<String>> {
-    Ok(model
-        .files
-        .iter()
-        .map(kinora_quant::file::fingerprint)
-        .collect::<Result<_, _>>()?)
+/// Identity of each of the model's files, then of each LoRA with its name, strength and expert.
+pub(super) fn fingerprints(model: &Model, loras: &[LoraSpec]) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for file in &model.files {
+        lines.push(fingerprint(file)?);
+    }
+    for lora in loras {
+        // Without its folder: the file may move between two runs.
+        let name = LoraSpec {
+            path: lora.path.file_name().unwrap_or_default().into(),
+            ..lora.clone()
+        };
+        lines.push(format!("lora {name} {}", fingerprint(&lora.path)?));
+    }
+    Ok(lines)
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use kinora_graph::Executor;
+use kinora_models::lora;
 use kinora_models::pipeline::{Plan, PlannedStage, Settings};
 use kinora_models::wan::Model;
 use kinora_models::wan::transformer::TextKeys;
@@ -39,8 +40,12 @@ pub struct PlanArgs {
 
 /// `kinora plan`
 pub(crate) fn run(global: &Global, args: &PlanArgs) -> anyhow::Result<ExitCode> {
-    let model = model::open(&args.model)?;
-    let settings = resolve(None, &args.clip, &model, None)?;
+    let mut model = model::open(&args.model)?;
+    let mut notes = lora::apply(&mut model, &args.model.lora)?;
+    let settings = resolve(None, &args.model, &args.clip, &model, None, &mut notes)?;
+    for note in notes {
+        eprintln!("note: {note}");
+    }
     let mut executor = open_executor(&global.device, global.precision.into(), &global.memory)?;
     executor.measure()?;
     let plan = Plan::new(&model, &settings, &*executor, global.memory.ram())?;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use kinora_graph::{Executor, Precision};
 use kinora_media::{Frame, Sink};
+use kinora_models::lora;
 use kinora_models::pipeline::{
     Checkpoint, Condition, Denoiser, Event, Listener, Plan, Progress, Settings, Stage, decode, encode_condition,
     encode_text, initial_noise,
@@ -103,9 +104,10 @@ impl<'a> Render<'a> {
             (Some((path, checkpoint)), _) => {
                 let mut request: Request = serde_json::from_value(checkpoint.model.clone())
                     .with_context(|| format!("{}: damaged checkpoint", path.display()))?;
-                if named {
-                    request.model = args.model.clone();
-                }
+                request.model = match named {
+                    true => args.model.clone(),
+                    false => args.model.loras_over(&request.model),
+                };
                 if args.from_latents.is_some() {
                     request.file = args.file.clone();
                 }
@@ -122,7 +124,7 @@ impl<'a> Render<'a> {
             }
             (None, like) => Request {
                 model: match like {
-                    Some(like) if !named => like.model.clone(),
+                    Some(like) if !named => args.model.loras_over(&like.model),
                     _ => args.model.clone(),
                 },
                 file: args.file.clone(),
@@ -130,20 +132,31 @@ impl<'a> Render<'a> {
                 precision,
             },
         };
-        let model = model::open(&request.model)?;
+        let mut model = model::open(&request.model)?;
+        let mut notes = lora::apply(&mut model, &request.model.lora)?;
         let settings = match stored {
             Some((path, checkpoint)) => {
                 checkpoint.check(path, &model)?;
                 checkpoint.settings.clone()
             }
-            None => resolve(args.prompt.as_deref(), &args.clip, &model, like.map(|l| l.settings))?,
+            None => resolve(
+                args.prompt.as_deref(),
+                &request.model,
+                &args.clip,
+                &model,
+                like.map(|l| l.settings),
+                &mut notes,
+            )?,
         };
-        let fingerprints = model::fingerprints(&model)?;
+        for note in notes {
+            reporter.event(&Event::Warning(note));
+        }
+        let fingerprints = model::fingerprints(&model, &request.model.lora)?;
         if let Some((path, checkpoint)) = stored
             && checkpoint.fingerprints != fingerprints
         {
             bail!(
-                "{}: the run was made with other model files than those found now; name the right ones with --model",
+                "{}: the run was made with other model files than those found now; name the right ones with --model and --lora",
                 path.display()
             );
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use kinora_models::pipeline::Settings;
+use kinora_models::sampler::SamplerKind;
 use kinora_models::wan::Model;
 use serde::{Deserialize, Serialize};
 
@@ -60,12 +61,14 @@ impl About {
     }
 }
 
-/// Settings of a new render.
+/// Settings of a new render; `notes` gets what the user should know of them.
 pub(super) fn resolve(
     prompt: Option<&str>,
+    files: &ModelArgs,
     clip: &ClipArgs,
     model: &Model,
     like: Option<Settings>,
+    notes: &mut Vec<String>,
 ) -> anyhow::Result<Settings> {
     let mut settings = match like {
         Some(mut like) => {
@@ -80,17 +83,36 @@ pub(super) fn resolve(
         }
         None => {
             let preset = clip.preset.unwrap_or_else(|| model.default_preset());
-            Settings::new(
+            let mut settings = Settings::new(
                 model,
                 preset,
                 prompt.unwrap_or_default(),
                 clip.seed.unwrap_or_else(random_seed),
-            )
+            );
+            notes.extend(for_few_steps(files, &mut settings));
+            settings
         }
     };
     apply(clip, &mut settings)?;
     settings.check(model)?;
     Ok(settings)
+}
+
+/// Defaults of a model with a LoRA that was distilled for few steps, as those who made such LoRAs recommend, and a
+/// sentence that says so.
+fn for_few_steps(model: &ModelArgs, settings: &mut Settings) -> Option<String> {
+    let (lora, steps) = model
+        .lora
+        .iter()
+        .find_map(|lora| Some((lora, lora.distilled_steps()?)))?;
+    settings.steps = steps;
+    settings.guidance = [1.0; 2];
+    settings.sampler = SamplerKind::Euler;
+    settings.shift = 5.0;
+    Some(format!(
+        "{} is made for few steps: where the options say nothing else, {steps} steps, guidance 1, sampler euler, shift 5",
+        lora.path.display()
+    ))
 }
 
 fn apply(clip: &ClipArgs, settings: &mut Settings) -> Result<(), Misuse> {

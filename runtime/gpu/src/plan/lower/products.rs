@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use kinora_graph::{Conv3d, Epilogue, Linear, Matrix, MatrixLayout, Result, Value};
+use kinora_graph::{Conv3d, Epilogue, Linear, Matrix, Result, Value};
 use kinora_shaders::linear::Tile;
 use kinora_shaders::quantize_rows::{self, QuantizeRows};
 use kinora_shaders::{WeightType, conv3d, flags, linear};
