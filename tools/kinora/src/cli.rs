@@ -282,7 +282,7 @@ the case's tolerance. What is not implemented is reported and never counts as pa
 
 With --precision f16 a run on the processor that rounds in the same places sets the tolerance: a case passes where
 every operation alone, with that run's operands, gives that run's result, and where the error of the whole case
-against the reference is at most twice that run's.
+against the reference, as a root mean square, is at most twice that run's.
 
 Examples:
   kinora verify shared/golden/cases/wan22*

@@ -97,12 +97,13 @@ fn line(result: &CaseResult) -> String {
     if let Some(worst) = result.worst {
         line += &format!(" max_rel {:.1e} cosine {:.7}", worst.max_rel, worst.cosine);
     }
-    if let (Some(half), Some(tolerance)) = (&result.half_precision, result.tolerance) {
+    if let (Some(half), Some(whole)) = (&result.half_precision, result.worst) {
         let worst = half.operations.worst.as_ref().and_then(|worst| worst.difference);
         line += &format!(
-            " (limit {:.1e}, CPU f16 {:.1e}; {} operations alone within {:.1e}, limit {:.0e})",
-            HalfPrecision::limit(half.cpu, tolerance),
-            half.cpu.max_rel,
+            " (rms {:.1e}, limit {:.1e}, CPU f16 {:.1e}; {} operations alone within {:.1e}, limit {:.0e})",
+            whole.rms_rel,
+            HalfPrecision::limit(half.cpu),
+            half.cpu.rms_rel,
             half.operations.operations,
             worst.map_or(f64::INFINITY, |worst| worst.max_rel),
             Bisect::MAX_REL,
@@ -169,6 +170,7 @@ mod tests {
             }),
             worst: Some(Difference {
                 max_rel: 3.14e-6,
+                rms_rel: 1e-6,
                 cosine: 0.999_999_97,
             }),
             half_precision: None,

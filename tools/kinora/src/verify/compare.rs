@@ -7,6 +7,8 @@ use kinora_graph::HostTensor;
 pub struct Difference {
     /// max|a - b| / max|expected|; infinite where an element is NaN or infinite.
     pub max_rel: f64,
+    /// Root of Σ(a - b)² over Σ expected²; infinite where an element is NaN or infinite.
+    pub rms_rel: f64,
     /// Cosine of the angle between the flattened tensors, NaN where an element is.
     pub cosine: f64,
 }
@@ -15,13 +17,14 @@ impl Difference {
     /// No difference at all.
     pub const NONE: Self = Self {
         max_rel: 0.0,
+        rms_rel: 0.0,
         cosine: 1.0,
     };
 
     /// Between two runs of numbers of one length.
     pub fn of(actual: &[f32], expected: &[f32]) -> Self {
         assert_eq!(actual.len(), expected.len(), "tensors of different lengths");
-        let (mut apart, mut largest) = (0.0f64, 0.0f64);
+        let (mut apart, mut largest, mut squares) = (0.0f64, 0.0f64, 0.0f64);
         let (mut dot, mut aa, mut ee) = (0.0f64, 0.0f64, 0.0f64);
         let mut finite = true;
         for (a, e) in actual.iter().zip(expected) {
@@ -29,21 +32,26 @@ impl Difference {
             finite &= a.is_finite() && e.is_finite();
             apart = apart.max((a - e).abs());
             largest = largest.max(e.abs());
+            squares += (a - e) * (a - e);
             dot += a * e;
             aa += a * a;
             ee += e * e;
         }
-        let max_rel = match (finite, apart == 0.0) {
-            (false, _) => f64::INFINITY,
-            (true, true) => 0.0,
-            (true, false) => apart / largest,
+        let (max_rel, rms_rel) = match (finite, apart == 0.0) {
+            (false, _) => (f64::INFINITY, f64::INFINITY),
+            (true, true) => (0.0, 0.0),
+            (true, false) => (apart / largest, (squares / ee).sqrt()),
         };
         let cosine = match (aa == 0.0, ee == 0.0) {
             (true, true) => 1.0,
             (false, false) => (dot / (aa.sqrt() * ee.sqrt())).min(1.0),
             _ => 0.0,
         };
-        Self { max_rel, cosine }
+        Self {
+            max_rel,
+            rms_rel,
+            cosine,
+        }
     }
 
     /// The worse of both, figure by figure (NaN is worst).
@@ -55,6 +63,7 @@ impl Difference {
         };
         Self {
             max_rel: self.max_rel.max(other.max_rel),
+            rms_rel: self.rms_rel.max(other.rms_rel),
             cosine,
         }
     }
@@ -106,6 +115,7 @@ mod tests {
     fn figures_are_those_of_the_format() {
         let d = Difference::of(&[3.0, 4.5], &[3.0, 4.0]);
         assert!((d.max_rel - 0.125).abs() < 1e-12);
+        assert!((d.rms_rel - 0.1).abs() < 1e-12);
         assert!((d.cosine - 27.0 / (29.25f64.sqrt() * 5.0)).abs() < 1e-12);
         assert_eq!(Difference::of(&[], &[]), Difference::NONE);
         assert_eq!(Difference::of(&[0.0], &[0.0]), Difference::NONE);
@@ -113,6 +123,7 @@ mod tests {
             Difference::of(&[1.0], &[0.0]),
             Difference {
                 max_rel: f64::INFINITY,
+                rms_rel: f64::INFINITY,
                 cosine: 0.0
             }
         );
