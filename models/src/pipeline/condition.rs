@@ -85,19 +85,22 @@ pub fn encode_clip(
         stage: Stage::Picture,
         count,
     });
-    let mut programs = Vec::new();
+    let mut program = None;
     let result = (|| -> Result<()> {
         for index in 0..count {
             // The encoder treats all chunks after the first alike.
             let chunk = if index == 0 { Chunk::First } else { Chunk::Later };
             if index < 2 {
-                programs.push(executor.compile(encoder_graph(config, &*model.vae, size, chunk)?, &model.vae)?);
-                let needs = executor.requirements(programs[index]);
+                program.take().into_iter().for_each(|old| executor.release(old));
+                let graph = encoder_graph(config, &*model.vae, size, chunk)?;
+                let compiled = *program.insert(executor.compile(graph, &model.vae)?);
+                let needs = executor.requirements(compiled);
                 listener.event(&Event::Planned {
                     stage: Stage::Picture,
                     needs,
                 });
             }
+            let Some(program) = program else { continue };
             let length = if index == 0 { 1 } else { config.temporal_factor() };
             let first = if index == 0 { 0 } else { 1 + (index - 1) * length };
             let mut pixels = vec![0.0; length * size[0] * size[1] * 3];
@@ -111,7 +114,7 @@ pub fn encode_clip(
                 index,
                 count,
             };
-            let out = executor.run(programs[index.min(1)], &[("frames", &input)], &mut control)?;
+            let out = executor.run(program, &[("frames", &input)], &mut control)?;
             let mean = out["latent"].as_f32()?;
             for (position, values) in mean.chunks_exact(config.z_dim).enumerate() {
                 for (c, value) in values.iter().enumerate() {
@@ -122,7 +125,7 @@ pub fn encode_clip(
         }
         Ok(())
     })();
-    programs.into_iter().for_each(|p| executor.release(p));
+    program.into_iter().for_each(|p| executor.release(p));
     executor.clear_states();
     result?;
     super::denoise::check_usable("picture encoding", &latent)?;

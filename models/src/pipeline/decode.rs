@@ -104,7 +104,7 @@ impl<'a> Decoder<'a> {
         }
         let spans = match &self.tiling {
             Some(tiling) => tiling.spans([h, w]),
-            None => [vec![0..h], vec![0..w]],
+            None => [h, w].map(|side| std::iter::once(0..side).collect()),
         };
         let tiles = tiles(&spans);
         let mut mosaic = Mosaic::new(self.config, &spans, self.config.frames(count));
@@ -197,7 +197,14 @@ impl Programs {
             return Ok(*program);
         }
         let graph = decoder_graph(decoder.config, &**decoder.weights, size, chunk)?;
-        let program = executor.compile(graph, decoder.weights)?;
+        let program = match executor.compile(graph.clone(), decoder.weights) {
+            // The other programs share the weights, but there is no room for all of them.
+            Err(Error::OutOfMemory { .. }) if !self.0.is_empty() => {
+                self.retain(executor, |_, _| false);
+                executor.compile(graph, decoder.weights)?
+            }
+            compiled => compiled?,
+        };
         self.0.push((size, chunk, program));
         listener.event(&Event::Planned {
             stage: Stage::Decoding,

@@ -7,7 +7,7 @@ use kinora_graph::{Executor, Graph, Requirements};
 use super::{Settings, Stage};
 use crate::text::umt5;
 use crate::wan::transformer::{StepShape, TextKeys, step_graph, text_graph};
-use crate::wan::vae::{Chunk, Tiling, decoder_graph, tiled_host_bytes, tilings};
+use crate::wan::vae::{Chunk, Tiling, decoder_graph, encoder_graph, tiled_host_bytes, tilings};
 use crate::wan::{Conditioning, Expert, Model};
 use crate::{Error, Result};
 
@@ -68,14 +68,15 @@ impl PlannedStage {
 }
 
 impl Plan {
-    /// Plans a render on `executor`, within its memory and `ram` bytes of the host's. Keys and values of the text are
+    /// Plans a render on `executor`, within its memory and `ram` bytes of the host's; `picture` where it starts from one.
+    /// Keys and values of the text are
     /// computed in each step where there is no room to keep them; the picture is decoded in tiles where there is no
     /// room for a whole frame.
     ///
     /// # Errors
     /// [`Error::DoesNotFit`] with the nearest settings that do.
-    pub fn new(model: &Model, settings: &Settings, executor: &dyn Executor, ram: u64) -> Result<Self> {
-        match Self::attempt(model, settings, executor, ram) {
+    pub fn new(model: &Model, settings: &Settings, picture: bool, executor: &dyn Executor, ram: u64) -> Result<Self> {
+        match Self::attempt(model, settings, picture, executor, ram) {
             Err(Error::Graph(kinora_graph::Error::OutOfMemory {
                 what,
                 needed,
@@ -85,17 +86,22 @@ impl Plan {
                 what,
                 needed,
                 available,
-                nearest: nearest(model, settings, executor, ram).unwrap_or(remedy),
+                nearest: nearest(model, settings, picture, executor, ram).unwrap_or(remedy),
             }),
             result => result,
         }
     }
 
-    fn attempt(model: &Model, settings: &Settings, executor: &dyn Executor, ram: u64) -> Result<Self> {
+    fn attempt(model: &Model, settings: &Settings, picture: bool, executor: &dyn Executor, ram: u64) -> Result<Self> {
         let (sampling, text_keys) = sampling(model, settings, executor)?;
         let (decoding, tiling) = decoding(model, settings, executor)?;
+        let mut stages = vec![text(model, settings, executor)?];
+        if picture {
+            stages.push(encoding(model, settings, executor)?);
+        }
+        stages.extend([sampling, decoding]);
         let plan = Self {
-            stages: vec![text(model, settings, executor)?, sampling, decoding],
+            stages,
             text_keys,
             tiling,
         };
@@ -139,6 +145,27 @@ fn text(model: &Model, settings: &Settings, executor: &dyn Executor) -> Result<P
     let guided = settings.guidance.iter().any(|g| *g > 1.0);
     stage.add(&executor.forecast(&graph)?, 1 + usize::from(guided));
     stage.disk = weight_bytes([&graph]);
+    Ok(stage)
+}
+
+/// The picture, and grey frames after it where the model wants a whole clip.
+fn encoding(model: &Model, settings: &Settings, executor: &dyn Executor) -> Result<PlannedStage> {
+    let size = [settings.height, settings.width];
+    let later = match model.conditioning {
+        Conditioning::Channels => model.vae_config.latent_frames(settings.frames) - 1,
+        Conditioning::FirstFrame | Conditioning::Text => 0,
+    };
+    let mut stage = PlannedStage::new(Stage::Picture);
+    let mut graphs = Vec::new();
+    for (chunk, runs) in [(Chunk::First, 1), (Chunk::Later, later)] {
+        if runs > 0 {
+            let graph = encoder_graph(&model.vae_config, &*model.vae, size, chunk)?;
+            stage.add(&executor.forecast(&graph)?, runs);
+            graphs.push(graph);
+        }
+    }
+    stage.disk = weight_bytes(&graphs);
+    stage.host += 2 * 4 * 3 * (model.vae_config.temporal_factor() * settings.width * settings.height) as u64;
     Ok(stage)
 }
 
@@ -272,8 +299,8 @@ pub(super) fn step_shape(
 }
 
 /// The most frames of this size that fit, and the largest picture of this shape, in words.
-fn nearest(model: &Model, settings: &Settings, executor: &dyn Executor, ram: u64) -> Option<String> {
-    let fits = |settings: &Settings| Plan::attempt(model, settings, executor, ram).is_ok();
+fn nearest(model: &Model, settings: &Settings, picture: bool, executor: &dyn Executor, ram: u64) -> Option<String> {
+    let fits = |settings: &Settings| Plan::attempt(model, settings, picture, executor, ram).is_ok();
     let mut found = Vec::new();
     let factor = model.vae_config.temporal_factor();
     let with_frames = |n: usize| Settings {

@@ -133,6 +133,10 @@ impl Executor for CpuExecutor {
         Ok(needs)
     }
 
+    fn device_peak(&self) -> u64 {
+        0
+    }
+
     /// All zero for a program that was released.
     fn requirements(&self, program: ProgramId) -> Requirements {
         self.programs.get(&program).map(|p| p.requirements).unwrap_or_default()

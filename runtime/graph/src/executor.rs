@@ -109,6 +109,10 @@ pub trait Executor: Send {
     /// Where it cannot run at all, or not within the executor's memory.
     fn forecast(&self, graph: &Graph) -> Result<Requirements>;
 
+    /// The most bytes of device memory that were allocated at once since the device was opened; 0 where the processor
+    /// computes.
+    fn device_peak(&self) -> u64;
+
     /// What the program takes.
     fn requirements(&self, program: ProgramId) -> Requirements;
 

@@ -1,5 +1,6 @@
 //! Whole-system tests: one binary, so that it is linked once.
 
+mod budgets;
 mod goldens;
 mod manifests;
 mod text_keys;

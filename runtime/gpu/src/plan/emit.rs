@@ -1,5 +1,6 @@
 //! Collects dispatches on values whose places are not known yet.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -29,6 +30,7 @@ pub(super) struct Emitter<'g> {
     temps: Vec<Lifetime>,
     shaders: Vec<Shader>,
     shader_index: HashMap<String, usize>,
+    last_kernel: Option<(Box<dyn Any>, usize)>,
     uniforms: Vec<u8>,
     pending: Vec<Pending>,
     ops: Vec<PlannedOp>,
@@ -52,6 +54,7 @@ impl<'g> Emitter<'g> {
             temps: Vec::new(),
             shaders: Vec::new(),
             shader_index: HashMap::new(),
+            last_kernel: None,
             uniforms: Vec::new(),
             pending: Vec::new(),
             ops: Vec::new(),
@@ -236,8 +239,15 @@ impl<'g> Emitter<'g> {
     }
 
     /// One run of `kernel` on `views`; `cost` decides how long it is thought to take.
-    pub(super) fn emit<K: Kernel>(&mut self, kernel: K, params: K::Params, views: &[View], cost: Cost) -> Result<()> {
-        let shader = kernel.shader();
+    pub(super) fn emit<K: Kernel + 'static>(
+        &mut self,
+        kernel: K,
+        params: K::Params,
+        views: &[View],
+        cost: Cost,
+    ) -> Result<()> {
+        let index = self.shader(kernel);
+        let shader = &self.shaders[index];
         debug_assert_eq!(
             shader.bindings.len(),
             views.len() + 1,
@@ -259,14 +269,6 @@ impl<'g> Emitter<'g> {
                 self.temps[index].steps = start..=step;
             }
         }
-        let index = match self.shader_index.get(&shader.name) {
-            Some(index) => *index,
-            None => {
-                self.shader_index.insert(shader.name.clone(), self.shaders.len());
-                self.shaders.push(shader);
-                self.shaders.len() - 1
-            }
-        };
         let bytes = bytemuck::bytes_of(&params);
         let start = self
             .uniforms
@@ -283,6 +285,27 @@ impl<'g> Emitter<'g> {
             seconds: self.capabilities.speed.seconds(cost),
         });
         Ok(())
+    }
+
+    /// Index of the kernel's shader.
+    fn shader<K: Kernel + 'static>(&mut self, kernel: K) -> usize {
+        // Pieces of one operation come in a row, and a shader's text takes longer to make than the rest of a dispatch.
+        if let Some((last, index)) = &self.last_kernel
+            && last.downcast_ref() == Some(&kernel)
+        {
+            return *index;
+        }
+        let shader = kernel.shader();
+        let index = match self.shader_index.get(&shader.name) {
+            Some(index) => *index,
+            None => {
+                self.shader_index.insert(shader.name.clone(), self.shaders.len());
+                self.shaders.push(shader);
+                self.shaders.len() - 1
+            }
+        };
+        self.last_kernel = Some((Box::new(kernel), index));
+        index
     }
 
     /// The current operation cannot be cut into pieces that the device can bind.

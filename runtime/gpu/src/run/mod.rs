@@ -140,7 +140,13 @@ impl Executor for GpuExecutor {
         let plan = Plan::new(&graph, &self.capabilities, &self.options)?;
         let others = self.device.ledger().held() - self.memory.bytes();
         let taken = others + self.memory.bytes_with(&plan) - self.memory.ring_bytes();
-        let residency = self.residency(&plan, taken, |w| self.store.has(weights, &plan.weights[w]))?;
+        let held = |w: usize| self.store.has(weights, &plan.weights[w]);
+        let mut residency = self.residency(&plan, taken, held)?;
+        let ring = self.memory.ring_bytes();
+        if residency.ring_bytes() < ring {
+            // The ring of other programs stays as large as it is.
+            residency = self.residency(&plan, taken + ring, held)?;
+        }
         let program = Program::new(&self.device, &mut self.store, plan, residency, &graph, weights);
         // What a failed attempt has uploaded is not kept.
         self.store.sweep();
@@ -163,6 +169,10 @@ impl Executor for GpuExecutor {
         let plan = Plan::new(graph, &self.capabilities, &self.options)?;
         let residency = self.residency(&plan, Memory::default().bytes_with(&plan), |_| false)?;
         Ok(self.needs(&plan, &residency))
+    }
+
+    fn device_peak(&self) -> u64 {
+        self.device.ledger().peak()
     }
 
     fn requirements(&self, program: ProgramId) -> Requirements {

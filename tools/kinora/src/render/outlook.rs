@@ -48,7 +48,13 @@ pub(crate) fn run(global: &Global, args: &PlanArgs) -> anyhow::Result<ExitCode> 
     }
     let mut executor = open_executor(&global.device, global.precision.into(), &global.memory)?;
     executor.measure()?;
-    let plan = Plan::new(&model, &settings, &*executor, global.memory.ram())?;
+    let plan = Plan::new(
+        &model,
+        &settings,
+        args.clip.image.is_some(),
+        &*executor,
+        global.memory.ram(),
+    )?;
     let mut out = std::io::stdout().lock();
     if global.json {
         let mut event = event(&plan, &model, &settings, &*executor);

@@ -21,7 +21,7 @@ use super::progress::Reporter;
 use super::settings::{About, resolve};
 use super::{model, outlook, output};
 use crate::cli::{Global, Misuse};
-use crate::{interrupt, open_executor};
+use crate::{interrupt, open_executor, units};
 
 /// What a checkpoint needs beside the model's own data to go on by itself.
 #[derive(Serialize, Deserialize)]
@@ -79,16 +79,25 @@ pub(crate) fn run(global: &Global, args: &RenderArgs) -> anyhow::Result<ExitCode
     let event = json!({
         "event": "written", "path": written.path, "bytes": written.bytes, "frames": written.frames,
         "seed": render.settings.seed, "seconds": seconds,
+        "device_peak_bytes": executor.device_peak(), "planned_device_bytes": plan.device(),
     });
     let text = format!(
-        "{}: {} frames of {}x{}, seed {}, {:.1} s on {}",
+        "{}: {} frames of {}x{}, seed {}, {:.1} s on {}{}",
         written.path.display(),
         written.frames,
         render.settings.width,
         render.settings.height,
         render.settings.seed,
         seconds,
-        executor.describe()
+        executor.describe(),
+        match executor.device_peak() {
+            0 => String::new(),
+            peak => format!(
+                ", at most {} of its memory ({} planned)",
+                units::memory(peak),
+                units::memory(plan.device())
+            ),
+        }
     );
     render.reporter.tell(&event, &text);
     Ok(ExitCode::SUCCESS)
@@ -189,7 +198,13 @@ impl<'a> Render<'a> {
     /// Says what will be done and what it takes; refuses what does not fit.
     fn announce(&mut self, global: &Global, executor: &mut dyn Executor) -> anyhow::Result<Plan> {
         executor.measure()?;
-        let plan = Plan::new(&self.model, &self.settings, executor, global.memory.ram())?;
+        let plan = Plan::new(
+            &self.model,
+            &self.settings,
+            self.args.clip.image.is_some(),
+            executor,
+            global.memory.ram(),
+        )?;
         let mut event = outlook::event(&plan, &self.model, &self.settings, executor);
         event["event"] = "render".into();
         event["output"] = serde_json::to_value(&self.request.output)?;

@@ -214,6 +214,10 @@ impl Executor for BisectExecutor<'_> {
         self.cpu.forecast(graph)
     }
 
+    fn device_peak(&self) -> u64 {
+        self.cpu.device_peak()
+    }
+
     fn requirements(&self, program: ProgramId) -> Requirements {
         self.cpu.requirements(program)
     }
@@ -305,6 +309,10 @@ mod tests {
 
         fn forecast(&self, graph: &Graph) -> Result<Requirements> {
             self.inner.forecast(graph)
+        }
+
+        fn device_peak(&self) -> u64 {
+            self.inner.device_peak()
         }
 
         fn requirements(&self, program: ProgramId) -> Requirements {
