@@ -3,6 +3,7 @@
 
 mod device;
 mod listing;
+mod offers;
 mod row;
 mod spirv;
 mod stderr;
@@ -57,12 +58,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     let before = Table::read(&arguments.table)?;
     // Mesa says at every start that there is no such card.
     let (device, log) = stderr::captured(Device::open)?;
-    let mut device = device.with_context(|| log)?;
-    device.offers.checks = !arguments.unchecked;
+    let device = device.with_context(|| log)?;
     let mut rows = Vec::new();
     for shader in variants::chosen(&arguments.kernels) {
         // What the device does not offer has no row.
-        let Some(words) = spirv::words(&shader, &device.offers)? else {
+        let Some(words) = spirv::words(&shader, &device.offers, !arguments.unchecked)? else {
             continue;
         };
         let (executable, log) = stderr::captured(|| device.compile(&shader, &words))?;

@@ -7,35 +7,14 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Expression, Handle, Module, TypeInner};
 
-/// What a device offers, as far as a kernel's module depends on it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Offers {
-    pub(crate) capabilities: Vec<spv::Capability>,
-    /// Shapes of matrix products.
-    pub(crate) matrices: Vec<MatrixShape>,
-    /// wgpu leaves bounds of buffers to the device where it can (robustBufferAccess2).
-    pub(crate) robust_buffers: bool,
-    /// Whether indices, loops and divisions are checked, as wgpu does unless it is told not to.
-    pub(crate) checks: bool,
-}
+use crate::offers::{MatrixShape, Offers};
 
-/// A product of an m x k and a k x n matrix of f16 or f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MatrixShape {
-    pub(crate) m: u32,
-    pub(crate) n: u32,
-    pub(crate) k: u32,
-    /// Bytes of an element of A and B.
-    pub(crate) input_width: u8,
-    /// Bytes of an element of C and the result.
-    pub(crate) output_width: u8,
-}
-
-/// The words of a kernel's module; `None` where the device lacks what the kernel needs.
+/// The words of a kernel's module; `None` where the device lacks what the kernel needs. `checks`: of indices, loops and
+/// divisions, as wgpu has them unless it is told not to.
 ///
 /// # Errors
 /// If the kernel is not valid.
-pub(crate) fn words(shader: &Shader, offers: &Offers) -> Result<Option<Vec<u32>>> {
+pub(crate) fn words(shader: &Shader, offers: &Offers, checks: bool) -> Result<Option<Vec<u32>>> {
     let module = naga::front::wgsl::parse_str(&shader.source)
         .map_err(|error| anyhow!("{}: {}", shader.name, error.emit_to_string(&shader.source)))?;
     let info = Validator::new(ValidationFlags::all(), Capabilities::all())
@@ -52,16 +31,16 @@ pub(crate) fn words(shader: &Shader, offers: &Offers) -> Result<Option<Vec<u32>>
         shader_stage: naga::ShaderStage::Compute,
         entry_point: "main".to_owned(),
     };
-    match spv::write_vec(&module, &info, &options(offers), Some(&pipeline)) {
+    match spv::write_vec(&module, &info, &options(offers, checks), Some(&pipeline)) {
         Ok(words) => Ok(Some(words)),
         Err(spv::Error::MissingCapabilities(..)) => Ok(None),
         Err(error) => Err(error).with_context(|| shader.name.clone()),
     }
 }
 
-/// wgpu-hal's options for a module with the runtime checks that `create_shader_module` keeps on, and workgroup memory
-/// left as it is (`runtime/gpu/src/device/pipelines.rs`).
-fn options(offers: &Offers) -> spv::Options<'static> {
+/// wgpu-hal's options for a module, with the checks that `create_shader_module` keeps on where `checks` says so, and
+/// workgroup memory left as it is (`runtime/gpu/src/device/pipelines.rs`).
+fn options(offers: &Offers, checks: bool) -> spv::Options<'static> {
     let checked = |check| {
         if check {
             BoundsCheckPolicy::Restrict
@@ -74,14 +53,14 @@ fn options(offers: &Offers) -> spv::Options<'static> {
         flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,
         capabilities: Some(offers.capabilities.iter().copied().collect()),
         bounds_check_policies: BoundsCheckPolicies {
-            index: checked(offers.checks),
-            buffer: checked(offers.checks && !offers.robust_buffers),
+            index: checked(checks),
+            buffer: checked(checks && !offers.robust_buffers),
             image_load: BoundsCheckPolicy::Unchecked,
             binding_array: BoundsCheckPolicy::Unchecked,
         },
         zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
-        force_loop_bounding: offers.checks,
-        emit_int_div_checks: offers.checks,
+        force_loop_bounding: checks,
+        emit_int_div_checks: checks,
         ..spv::Options::default()
     }
 }
@@ -146,7 +125,7 @@ mod tests {
             matrices: vec![shape],
             ..Offers::default()
         };
-        words(&shader, &offers).unwrap().is_some()
+        words(&shader, &offers, true).unwrap().is_some()
     }
 
     #[test]
@@ -180,7 +159,7 @@ mod tests {
             bindings: &[],
             workgroup_size: [1; 3],
         };
-        let error = words(&shader, &Offers::default()).unwrap_err();
+        let error = words(&shader, &Offers::default(), true).unwrap_err();
         assert!(format!("{error:#}").contains("broken.one"), "{error:#}");
     }
 }
