@@ -3,7 +3,7 @@
 //! A kernel's `kernel.wgsl` is plain WGSL plus three directives, each alone on its line:
 //! - `//#include NAME` is replaced by a snippet: one of `shared/`, or one that the variant brings (`weight`);
 //! - `//#repeat $i COUNT` … `//#end` repeats the lines between, `$i` replaced by 0, 1, … (for accumulators that
-//!   must stay in registers whatever a driver's loop unrolling does);
+//!   must stay in registers whatever a driver's loop unrolling does); repeats may lie in one another;
 //! - constants of the variant come first, as `const NAME = value;` lines.
 
 use std::fmt::Write;
@@ -120,11 +120,9 @@ impl Text {
                 Some("//#repeat") => {
                     let variable = words.next().expect("a repeat names its variable");
                     let count = self.count(words.next().expect("a repeat has a count"));
-                    let body: Vec<_> = lines.by_ref().take_while(|l| l.trim() != "//#end").collect();
+                    let body = repeated(&mut lines);
                     for i in 0..count {
-                        for line in &body {
-                            self.expand(&line.replace(variable, &i.to_string()), out);
-                        }
+                        self.expand(&body.replace(variable, &i.to_string()), out);
                     }
                 }
                 _ => {
@@ -146,6 +144,24 @@ impl Text {
             .parse()
             .unwrap_or_else(|_| panic!("{word} is not a count"))
     }
+}
+
+/// The lines up to the end of a repeat that has begun; others may lie within.
+fn repeated<'a>(lines: &mut impl Iterator<Item = &'a str>) -> String {
+    let (mut body, mut open) = (String::new(), 1);
+    for line in lines {
+        match line.split_whitespace().next() {
+            Some("//#repeat") => open += 1,
+            Some("//#end") => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return body;
+        }
+        body.push_str(line);
+        body.push('\n');
+    }
+    panic!("a repeat has an end");
 }
 
 /// A value in WGSL's spelling.
@@ -186,5 +202,11 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("// from a\nlet x0 = 0u;\nlet x1 = 1u;\nend\n"), "{text}");
+    }
+
+    #[test]
+    fn repeats_lie_in_repeats() {
+        let text = Text::new("//#repeat $i 2\na$i\n//#repeat $j 2\nb$i$j\n//#end\n//#end\nend").finish();
+        assert!(text.ends_with("a0\nb00\nb01\na1\nb10\nb11\nend\n"), "{text}");
     }
 }

@@ -1,6 +1,6 @@
 //! Shapes to test and to measure.
 
-use super::{Attention, HeadDim, Operands, Params, reference};
+use super::{Attention, Operands, Params, Tile, reference};
 use crate::call::{Call, Random, UNTOUCHED, bytes};
 use crate::flags;
 
@@ -22,29 +22,32 @@ pub struct Case {
 /// The cases.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let mut case = |round_f16, shape: [u32; 5], flags, sliced, size| {
-        let head_dim = HeadDim::choose(shape[4]).expect("a head that fits");
-        cases.push(Case {
-            kernel: Attention { head_dim, round_f16 },
-            shape,
-            flags,
-            sliced,
-            size,
-        });
-    };
-    for round_f16 in [false, true] {
-        case(round_f16, [1, 70, 45, 2, 48], 0, true, 1.0);
-        case(round_f16, [2, 33, 67, 3, 128], flags::BIAS | flags::MASK, false, 2.0);
-        case(round_f16, [1, 5, 40, 1, 192], flags::MASK, false, 1.0);
+    for tile in Tile::ALL {
+        let mut case = |round_f16, shape: [u32; 5], flags, sliced, size| {
+            cases.push(Case {
+                kernel: Attention::choose(shape[4], tile, round_f16).expect("a head that fits"),
+                shape,
+                flags,
+                sliced,
+                size,
+            });
+        };
+        for round_f16 in [false, true] {
+            case(round_f16, [1, 150, 45, 2, 48], 0, true, 1.0);
+            case(round_f16, [2, 33, 67, 3, 128], flags::BIAS | flags::MASK, false, 2.0);
+            case(round_f16, [1, 5, 40, 1, 192], flags::MASK, false, 1.0);
+            case(round_f16, [1, 7, 70, 2, 33], flags::BIAS, true, 1.0);
+        }
+        case(false, [1, 1, 1, 1, 2], 0, false, 1.0);
+        case(false, [3, 40, 1, 2, 5], flags::BIAS, true, 1.0);
+        case(false, [1, 63, 64, 4, 32], flags::BIAS, false, 20.0);
+        case(false, [2, 9, 129, 1, 64], flags::MASK, false, 30.0);
+        case(false, [1, 66, 65, 2, 256], 0, true, 1.0);
+        case(false, [1, 6, 77, 2, 130], flags::BIAS | flags::MASK, true, 5.0);
+        case(false, [1, 5, 70, 2, 90], 0, false, 1.0);
+        case(false, [1, 256, 256, 4, 64], 0, false, 1.0);
+        case(false, [1, 256, 256, 2, 128], 0, false, 1.0);
     }
-    case(false, [1, 1, 1, 1, 2], 0, false, 1.0);
-    case(false, [3, 40, 1, 2, 5], flags::BIAS, true, 1.0);
-    case(false, [1, 31, 32, 4, 32], flags::BIAS, false, 20.0);
-    case(false, [2, 9, 65, 1, 64], flags::MASK, false, 30.0);
-    case(false, [1, 34, 33, 2, 256], 0, true, 1.0);
-    case(false, [1, 6, 77, 2, 130], flags::BIAS | flags::MASK, true, 5.0);
-    case(false, [1, 256, 256, 4, 64], 0, false, 1.0);
-    case(false, [1, 256, 256, 2, 128], 0, false, 1.0);
     cases
 }
 

@@ -43,13 +43,50 @@ impl HeadDim {
     }
 }
 
+/// How much one invocation computes. What it loads from workgroup memory serves so many products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tile {
+    /// 4 x 4 scores, 256 invocations: few registers, many waves.
+    Side4,
+    /// 8 x 8 scores, 64 invocations: half the loads, for drivers on the processor, where loads cost most.
+    Side8,
+}
+
+impl Tile {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Side4, Self::Side8];
+
+    fn side(self) -> u32 {
+        match self {
+            Self::Side4 => 4,
+            Self::Side8 => 8,
+        }
+    }
+}
+
 /// A variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Attention {
     /// See [`HeadDim`].
     pub head_dim: HeadDim,
+    /// See [`Tile`].
+    pub tile: Tile,
+    /// Operands are read in vectors of four, which needs a head of a multiple of four elements.
+    pub by_four: bool,
     /// q, k and v are rounded to f16 before they are multiplied (the probabilities are not).
     pub round_f16: bool,
+}
+
+impl Attention {
+    /// The variant for heads of `head_dim` elements, `None` beyond [`MAX_HEAD_DIM`].
+    pub fn choose(head_dim: u32, tile: Tile, round_f16: bool) -> Option<Self> {
+        Some(Self {
+            head_dim: HeadDim::choose(head_dim)?,
+            tile,
+            by_four: head_dim.is_multiple_of(4),
+            round_f16,
+        })
+    }
 }
 
 /// Uniform parameters.
@@ -91,7 +128,7 @@ pub const BINDINGS: &[Binding] = &[
 ];
 
 /// Queries of a workgroup.
-pub const QUERY_TILE: u32 = 32;
+pub const QUERY_TILE: u32 = 64;
 
 impl Kernel for Attention {
     type Params = Params;
@@ -99,24 +136,47 @@ impl Kernel for Attention {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for head_dim in HeadDim::ALL {
-            for round_f16 in [false, true] {
-                all.push(Self { head_dim, round_f16 });
+            for tile in Tile::ALL {
+                for by_four in [true, false] {
+                    for round_f16 in [false, true] {
+                        all.push(Self {
+                            head_dim,
+                            tile,
+                            by_four,
+                            round_f16,
+                        });
+                    }
+                }
             }
         }
         all
     }
 
     fn shader(&self) -> Shader {
-        let bound = self.head_dim.bound();
-        let rounding = if self.round_f16 { ".f16" } else { "" };
+        let (bound, each) = (self.head_dim.bound(), self.tile.side());
+        let side = QUERY_TILE / each;
+        let mut name = format!("attention.{bound}.{each}x{each}");
+        let operands = if self.by_four {
+            include_str!("by_four.wgsl")
+        } else {
+            name.push_str(".single");
+            include_str!("single.wgsl")
+        };
+        if self.round_f16 {
+            name.push_str(".f16");
+        }
         Shader {
-            name: format!("attention.{bound}{rounding}"),
+            name,
             source: Text::new(include_str!("kernel.wgsl"))
-                .constant("CHUNKS", bound / 64)
-                .constant("ROUND_A", self.round_f16)
+                .snippet("operands", operands)
+                .constant("EACH", each)
+                .constant("SIDE", side)
+                .constant("GROUPS", each / 4)
+                .constant("PIECES", bound / 4 / side)
+                .constant("ROUND", self.round_f16)
                 .finish(),
             bindings: BINDINGS,
-            workgroup_size: [64, 1, 1],
+            workgroup_size: [side * side, 1, 1],
         }
     }
 

@@ -63,11 +63,13 @@ pub fn reference(kernel: &Attention, p: &Params, o: Operands<'_>, out: &mut [f32
 #[cfg(test)]
 mod tests {
     use super::{Operands, reference};
-    use crate::attention::{Attention, HeadDim, Params};
+    use crate::attention::{Attention, HeadDim, Params, Tile};
     use crate::flags;
 
     const KERNEL: Attention = Attention {
         head_dim: HeadDim::D64,
+        tile: Tile::Side4,
+        by_four: false,
         round_f16: false,
     };
 

@@ -291,10 +291,8 @@ fn expected(
                 scale: op.scale,
                 ..Default::default()
             };
-            let kernel = naive::attention::Attention {
-                head_dim: naive::attention::HeadDim::choose(head_dim).unwrap(),
-                round_f16,
-            };
+            let tile = naive::attention::Tile::Side4;
+            let kernel = naive::attention::Attention::choose(head_dim, tile, round_f16).unwrap();
             let operands = naive::attention::Operands {
                 q: get(op.q),
                 k: get(op.k),

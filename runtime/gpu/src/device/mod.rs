@@ -90,6 +90,7 @@ impl Device {
             storage_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
             speed: self.description.class.speed(),
+            software: self.description.class == DeviceClass::Software,
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Capabilities {
     pub uniform_alignment: u64,
     /// Decides where long dispatches are split.
     pub speed: Speed,
+    /// Whether its kernels run on the processor, where registers are plenty and loads dear.
+    pub software: bool,
 }
 
 /// What a caller may choose.

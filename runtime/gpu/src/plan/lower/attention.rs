@@ -1,7 +1,7 @@
 //! Attention: one kernel for heads of usual size, three for wide ones.
 
 use kinora_graph::{Attention, Cost, Result, Value};
-use kinora_shaders::attention::{HeadDim, QUERY_TILE};
+use kinora_shaders::attention::{QUERY_TILE, Tile};
 use kinora_shaders::{attention, flags, matmul, softmax};
 
 use super::super::chunk::share;
@@ -59,11 +59,16 @@ impl Emitter<'_> {
             v: self.view(op.v),
             out: self.result(value),
         };
-        let head_dim = HeadDim::choose(shape.head_dim as u32);
+        let tile = if self.capabilities.software {
+            Tile::Side8
+        } else {
+            Tile::Side4
+        };
+        let kernel = attention::Attention::choose(shape.head_dim as u32, tile, self.rounds());
         let max = self.capabilities.max_binding;
         let fits = [views.q, views.k, views.v].iter().all(|v| v.size <= max);
-        if let (Some(head_dim), true) = (head_dim, fits) {
-            return self.fused(op, head_dim, shape, views, cost);
+        if let (Some(kernel), true) = (kernel, fits) {
+            return self.fused(op, kernel, shape, views, cost);
         }
         let one = Shape { batch: 1, ..shape };
         let cost = share(cost, 1.0 / shape.batch as f64);
@@ -78,8 +83,8 @@ impl Emitter<'_> {
             if ![views.q, views.k, views.v, views.out].iter().all(aligned) {
                 return Err(self.too_large(views.q.size * shape.batch as u64));
             }
-            match head_dim {
-                Some(head_dim) => self.fused(op, head_dim, one, views, cost)?,
+            match kernel {
+                Some(kernel) => self.fused(op, kernel, one, views, cost)?,
                 None => self.wide(op, one, views, batch, cost)?,
             }
         }
@@ -87,11 +92,14 @@ impl Emitter<'_> {
     }
 
     /// The kernel that never stores scores.
-    fn fused(&mut self, op: &Attention, head_dim: HeadDim, shape: Shape, views: Views, cost: Cost) -> Result<()> {
-        let kernel = attention::Attention {
-            head_dim,
-            round_f16: self.rounds(),
-        };
+    fn fused(
+        &mut self,
+        op: &Attention,
+        kernel: attention::Attention,
+        shape: Shape,
+        views: Views,
+        cost: Cost,
+    ) -> Result<()> {
         let width = shape.heads * shape.head_dim;
         // With several batches all views fit, and columns do not matter.
         let operands = [(views.q, width), (views.out, width)];
