@@ -34,6 +34,16 @@ pub struct Shader {
     pub workgroup_size: [u32; 3],
 }
 
+impl Shader {
+    /// Whether it needs arithmetic in half precision, which not every device has.
+    pub fn needs_f16(&self) -> bool {
+        self.source.starts_with(ENABLE_F16)
+    }
+}
+
+/// First line of shaders with arithmetic in half precision.
+pub(crate) const ENABLE_F16: &str = "enable f16;";
+
 /// A variant of a kernel: a small value that decides the text. Shapes are never part of it; they
 /// travel in [`Kernel::Params`], so that a new size needs no new pipeline.
 pub trait Kernel: Copy + Eq + std::hash::Hash + std::fmt::Debug {

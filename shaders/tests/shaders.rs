@@ -12,13 +12,18 @@ const STORAGE_BUFFERS: usize = 8;
 const WORKGROUP_MEMORY: u32 = 16 * 1024;
 const INVOCATIONS: u32 = 256;
 
-/// Nothing beyond core WebGPU, of which `pack2x16float` is a part.
+/// Nothing beyond core WebGPU, of which `pack2x16float` is a part, but what a shader asks for.
 const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
 
 fn validated(shader: &Shader) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&shader.source)
         .unwrap_or_else(|e| panic!("{}: {}", shader.name, e.emit_to_string(&shader.source)));
-    let info = Validator::new(ValidationFlags::all(), CAPABILITIES)
+    let half = if shader.needs_f16() {
+        Capabilities::SHADER_FLOAT16
+    } else {
+        Capabilities::empty()
+    };
+    let info = Validator::new(ValidationFlags::all(), CAPABILITIES | half)
         .validate(&module)
         .unwrap_or_else(|e| panic!("{}: {}", shader.name, e.emit_to_string(&shader.source)));
     (module, info)

@@ -8,6 +8,8 @@ pub mod device;
 pub mod plan;
 pub mod run;
 
-pub use device::{AdapterDescription, DEVICE_VARIABLE, Device, DeviceClass, DeviceMemory, Ledger, adapters};
+pub use device::{
+    AdapterDescription, DEVICE_VARIABLE, Device, DeviceClass, DeviceMemory, Ledger, Probe, Timing, adapters,
+};
 pub use plan::{Capabilities, Options, Plan, Speed};
 pub use run::GpuExecutor;

@@ -6,6 +6,7 @@ mod ledger;
 mod memory;
 mod pipelines;
 mod probe;
+mod timing;
 mod transfer;
 
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,8 @@ pub(crate) use ledger::Allocation;
 pub use ledger::Ledger;
 pub use memory::DeviceMemory;
 pub(crate) use pipelines::Pipeline;
+pub use probe::Probe;
+pub use timing::Timing;
 
 use crate::plan::Capabilities;
 use pipelines::Pipelines;
@@ -51,7 +54,7 @@ impl Device {
             .map(str::trim)
             .filter(|s| !s.is_empty());
         let (adapter, description) = adapters::choose(selector)?;
-        let wanted = wgpu::Features::TIMESTAMP_QUERY;
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("kinora"),
             required_features: adapter.features() & wanted,
@@ -114,6 +117,11 @@ impl Device {
     /// Whether a pass can be timed by the device itself.
     pub(crate) fn has_timestamps(&self) -> bool {
         self.raw.features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// Whether it can run `shader`.
+    pub fn supports(&self, shader: &kinora_shaders::Shader) -> bool {
+        !shader.needs_f16() || self.raw.features().contains(wgpu::Features::SHADER_F16)
     }
 
     /// The compiled pipeline of `shader`, made at its first use.
