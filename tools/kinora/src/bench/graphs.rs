@@ -14,7 +14,7 @@ use kinora_quant::{TensorInfo, Weights};
 
 use super::args::Kind;
 use super::numbers::{Inputs, random};
-use super::session::{Name, Outcome, Session, borrowed};
+use super::session::{Name, Outcome, Session, Unit, borrowed};
 use super::shapes::{SIZES, Size, TEXT_ROWS};
 use crate::convert::{MadeUp, Target, stored};
 use crate::interrupt::Interruptible;
@@ -127,6 +127,7 @@ pub(super) fn step(session: &mut Session<'_>, kind: Kind, size: &Size, target: T
         name: size.clip.to_owned(),
         format: target.name.to_owned(),
         reduced,
+        unit: Unit::of(target.dtype),
     };
     let words = format!(
         "blocks={} dim={} tokens={} passes={}",
@@ -184,6 +185,7 @@ pub(super) fn vae(session: &mut Session<'_>, variant: Variant, target: Target) -
         name: "decoder".to_owned(),
         format: target.name.to_owned(),
         reduced,
+        unit: Unit::of(target.dtype),
     };
     let words = format!(
         "base={} frames={} h={} w={}",

@@ -72,6 +72,7 @@ fn name(session: &Session<'_>, kind: Kind, model: &str, name: &str, format: &str
         name: name.to_owned(),
         format: format.to_owned(),
         reduced: session.report.options.quick,
+        unit: Unit::Float,
     }
 }
 
@@ -81,12 +82,11 @@ fn product(session: &mut Session<'_>, model: &str, part: &str, target: Target, l
         // Rows that are no whole blocks keep another type in files.
         return Ok(());
     }
-    let unit = match target.dtype {
-        DType::Int8 | DType::Int8ConvRot(_) => Unit::Int8,
-        _ => Unit::Float,
+    let name = Name {
+        unit: Unit::of(target.dtype),
+        ..name(session, Kind::Gemm, model, part, target.name)
     };
-    let name = name(session, Kind::Gemm, model, part, target.name);
-    session.operation(name, unit, &linear)
+    session.operation(name, &linear)
 }
 
 fn square(session: &mut Session<'_>, types: &[Target]) -> Outcome {
@@ -140,7 +140,7 @@ fn attention(session: &mut Session<'_>, size: &Size) -> Outcome {
     for (part, keys) in [("self", queries), ("cross", text)] {
         let name = name(session, Kind::Attention, size.variant.name(), part, "-");
         let op = Attention { heads, queries, keys };
-        session.operation(name, Unit::Float, &op)?;
+        session.operation(name, &op)?;
     }
     Ok(())
 }
@@ -153,7 +153,7 @@ fn convolution(session: &mut Session<'_>, level: &Level) -> Outcome {
         dtype: DType::F16,
     };
     let name = name(session, Kind::Conv3d, level.variant.name(), level.vae, "f16");
-    session.operation(name, Unit::Float, &op)
+    session.operation(name, &op)
 }
 
 fn norms(session: &mut Session<'_>, size: &Size) -> Outcome {
@@ -167,7 +167,7 @@ fn norms(session: &mut Session<'_>, size: &Size) -> Outcome {
     ];
     for (part, op) in operations {
         let name = name(session, Kind::Norms, size.variant.name(), part, "-");
-        session.operation(name, Unit::Float, op)?;
+        session.operation(name, op)?;
     }
     Ok(())
 }

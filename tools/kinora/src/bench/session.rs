@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Instant;
 
 use kinora_cpu::CpuExecutor;
 use kinora_graph::{Builder, Cost, Error, Executor, Graph, HostTensor, Precision, ProgramId};
-use kinora_quant::Weights;
+use kinora_quant::{DType, Weights};
 use kinora_runtime::{Device, GpuExecutor, Options, Timing};
 
 use super::check::{GRAPH_TOLERANCE, TOLERANCE, compare};
@@ -37,6 +38,16 @@ pub(super) enum Unit {
     Int8,
 }
 
+impl Unit {
+    /// What products with weights of this type are made with.
+    pub(super) fn of(dtype: DType) -> Self {
+        match dtype {
+            DType::Int8 | DType::Int8ConvRot(_) => Self::Int8,
+            _ => Self::Float,
+        }
+    }
+}
+
 /// What a row is, before it is measured.
 pub(super) struct Name {
     pub(super) kind: &'static str,
@@ -44,6 +55,7 @@ pub(super) struct Name {
     pub(super) name: String,
     pub(super) format: String,
     pub(super) reduced: bool,
+    pub(super) unit: Unit,
 }
 
 /// A benchmark under way.
@@ -109,7 +121,8 @@ impl Session<'_> {
     }
 
     /// A row of one operation.
-    pub(super) fn operation(&mut self, name: Name, unit: Unit, operation: &dyn Operation) -> Outcome {
+    pub(super) fn operation(&mut self, name: Name, operation: &dyn Operation) -> Outcome {
+        let unit = name.unit;
         self.row(name, operation.shape(), |session| {
             let weights: Arc<dyn Weights> = Arc::new(MadeUp::new(operation.tensors(), 1)?);
             let graph = |extent| -> kinora_graph::Result<Graph> {
@@ -135,7 +148,8 @@ impl Session<'_> {
         })
     }
 
-    /// Times a program that has been run. `inputs` are those that it must be given each time.
+    /// Times a program that has been run. `inputs` are those that it must be given each time. Where weights pass
+    /// through the device's memory, whole runs are timed by the wall clock.
     fn time(
         &self,
         gpu: &mut GpuExecutor,
@@ -145,22 +159,35 @@ impl Session<'_> {
         unit: Unit,
         check: Check,
     ) -> kinora_graph::Result<Measured> {
-        let mut all = Timing::default();
-        let first = gpu.time(program, inputs, 1, &mut Interruptible)?;
+        let dispatches = gpu.plan(program).map_or(0, |plan| plan.dispatches.len());
+        let streamed = gpu.requirements(program).streamed > 0;
+        let mut once = |repeats| {
+            if !streamed {
+                return gpu.time(program, inputs, repeats, &mut Interruptible);
+            }
+            let start = Instant::now();
+            gpu.run(program, inputs, &mut Interruptible)?;
+            Ok(Timing {
+                device: start.elapsed().as_secs_f64(),
+                ..Timing::default()
+            })
+        };
+        let first = once(1)?;
         let repeats = match inputs {
             [] => (SAMPLE / first.device.max(1e-9)).ceil().clamp(1.0, REPEATS) as usize,
             _ => 1,
         };
+        let mut all = Timing::default();
         let seconds = self.budget.sample(|| {
-            let timing = gpu.time(program, inputs, repeats, &mut Interruptible)?;
+            let timing = once(repeats)?;
             all += timing;
             Ok::<_, Error>(timing.device / repeats as f64)
         })?;
         Ok(Measured {
             limit: self.limit(cost, unit, seconds),
             seconds,
-            clock: self.clock(),
-            dispatches: first.dispatches,
+            clock: if streamed { Clock::Wall } else { self.clock() },
+            dispatches,
             host_seconds_per_dispatch: all.host / (all.dispatches as f64).max(1.0),
             memory: self.device.ledger().peak(),
             check,
@@ -168,7 +195,7 @@ impl Session<'_> {
         })
     }
 
-    pub(super) fn clock(&self) -> Clock {
+    fn clock(&self) -> Clock {
         match self.device.description().timestamps {
             true => Clock::Device,
             false => Clock::Wall,
@@ -207,6 +234,7 @@ impl Session<'_> {
         inputs: &Inputs,
         prepare: &dyn Fn(&mut dyn Executor) -> kinora_graph::Result<()>,
     ) -> Outcome {
+        let unit = name.unit;
         self.row(name, shape, |session| {
             let graph = graph()?;
             let cost = graph.total_cost();
@@ -224,7 +252,7 @@ impl Session<'_> {
             } else {
                 compare(&[], &[], found.len(), GRAPH_TOLERANCE).and(found.iter().all(|v| v.is_finite()))
             };
-            let mut measured = session.time(&mut gpu, program, &inputs, cost, Unit::Float, check)?;
+            let mut measured = session.time(&mut gpu, program, &inputs, cost, unit, check)?;
             gpu.set_profiling(true);
             gpu.run(program, &inputs, &mut Interruptible)?;
             let parts = by_kind(&gpu.take_profile()).into_iter();

@@ -208,8 +208,8 @@ fn the_command_line_takes_files_where_others_take_none() {
 }
 
 #[test]
-fn a_small_product_is_measured_and_right() {
-    let cli = arguments("kinora bench gemm --quick --formats q8_0 --filter square");
+fn small_products_and_a_block_are_measured_and_right() {
+    let cli = arguments("kinora bench gemm block --quick --formats q8_0 --filter 1.3b");
     let Command::Bench(args) = &cli.command else {
         panic!("{:?}", cli.command)
     };
@@ -224,12 +224,14 @@ fn a_small_product_is_measured_and_right() {
     };
     result.unwrap();
     assert!(report.complete && report.ceilings.iter().all(|ceiling| ceiling.value > 0.0));
-    let [row] = report.rows.as_slice() else {
-        panic!("{:?}", report.rows)
-    };
-    let measured = row.measured.as_ref().unwrap_or_else(|| panic!("{:?}", row.error));
-    assert!(measured.check.passed && measured.check.compared > 0, "{measured:?}");
-    assert!(measured.limit.is_some() && measured.memory > 0 && measured.dispatches > 0);
+    let kinds: Vec<&str> = report.rows.iter().map(|row| row.kind.as_str()).collect();
+    assert_eq!(kinds, ["gemm", "gemm", "gemm", "block"]);
     let lines = String::from_utf8(out).unwrap();
-    assert!(lines.contains(&row.id) && lines.contains("right"), "{lines}");
+    for row in &report.rows {
+        let measured = row.measured.as_ref().unwrap_or_else(|| panic!("{:?}", row.error));
+        assert!(measured.check.passed && measured.check.compared > 0, "{measured:?}");
+        assert!(measured.limit.is_some() && measured.memory > 0 && measured.dispatches > 0);
+        assert_eq!(measured.parts.is_empty(), row.kind == "gemm");
+        assert!(lines.contains(&row.id), "{lines}");
+    }
 }
