@@ -96,6 +96,7 @@ pub(super) fn step(session: &mut Session<'_>, kind: Kind, size: &Size, target: T
         timesteps: 1,
         branches,
         expert: "only".into(),
+        prompted: false,
         text_keys: TextKeys::States,
     };
     let [f, h, w] = latent;
