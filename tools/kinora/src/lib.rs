@@ -7,7 +7,7 @@
 //! - [`convert`]: files of weights in other types, or made up
 //! - [`pull`]: downloads from a model hub
 //! - [`memory`]: budgets of memory
-//! - [`bench`]: how fast a device is
+//! - [`mod@bench`]: how fast a device is
 //! - [`cli`]: the command line itself
 
 pub mod bench;
