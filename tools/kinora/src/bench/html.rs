@@ -142,15 +142,10 @@ fn cells(row: &Row, measured: &Measured) -> String {
     let (class, said) = match (check.passed, check.compared) {
         (false, _) => ("wrong", format!("wrong: error {:.1e}", check.error)),
         (true, 0) => ("right", if check.of > 0 { "finite" } else { "" }.to_owned()),
-        (true, n) => (
-            "right",
-            format!(
-                "error {:.0e}, {} of {}",
-                check.error,
-                units::count(n as u64),
-                units::count(check.of as u64)
-            ),
-        ),
+        (true, n) => {
+            let share = 100.0 * n as f64 / check.of as f64;
+            ("right", format!("error {:.0e}, {share:.2} % compared", check.error))
+        }
     };
     format!(
         "<td>{}</td><td>{} – {}</td><td>{}</td>{limit}<td>{}</td><td>{}</td><td>{}</td><td class=\"left {class}\">{said}</td>",
