@@ -2,6 +2,7 @@
 
 mod adapters;
 mod faults;
+mod guards;
 mod ledger;
 mod memory;
 mod pipelines;
@@ -32,6 +33,7 @@ pub struct Device {
     description: AdapterDescription,
     raw: wgpu::Device,
     queue: wgpu::Queue,
+    checks: wgpu::ShaderRuntimeChecks,
     faults: Arc<Faults>,
     ledger: Arc<Ledger>,
     pipelines: Mutex<Pipelines>,
@@ -67,11 +69,13 @@ impl Device {
             why: format!("the driver refused to open it: {e}"),
             remedy: "update the driver, choose another device (`kinora devices`), or use `--device cpu`".into(),
         })?;
+        let checks = guards::checks(&adapter);
         let faults = Faults::watch(&raw, &description.name);
         Ok(Arc::new(Self {
             description,
             raw,
             queue,
+            checks,
             faults,
             ledger: Arc::default(),
             pipelines: Mutex::default(),
