@@ -3,8 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, WEIGHT, arena, flat_grid};
-use crate::text::{FILL_SINGLE, Text};
-use crate::{Activation, Binding, Kernel, Shader, WeightType};
+use crate::text::Text;
+use crate::{Activation, Binding, Factors, Kernel, Shader, WeightType};
 
 mod cases;
 mod reference;
@@ -43,11 +43,13 @@ impl Epilogue {
 }
 
 /// How the output is divided among workgroups. For given M and N of the whole operation choose once, whatever the
-/// slices: the order of summation is the same for the two tiles, another one for few rows.
+/// slices: the order of summation is the same for all tiles, another one for few rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tile {
     /// 64 rows x 64 columns.
     Square,
+    /// 128 rows x 64 columns: reads the least from workgroup memory; for outputs that fill a device.
+    Large,
     /// 128 rows x 32 columns: for few columns.
     Tall,
     /// Up to [`FEW_ROWS`] rows x 4 columns, 64 invocations along K.
@@ -57,47 +59,99 @@ pub enum Tile {
 /// Most rows of [`Tile::FewRows`].
 pub const FEW_ROWS: u32 = 8;
 
+/// The elements that an output must have for [`Tile::Large`].
+const LARGE: u64 = 1 << 19;
+
 impl Tile {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Square, Self::Tall, Self::FewRows];
+    pub const ALL: [Self; 4] = [Self::Square, Self::Large, Self::Tall, Self::FewRows];
+
+    /// Those with rows and columns.
+    pub const MANY: [Self; 3] = [Self::Square, Self::Large, Self::Tall];
 
     /// The choice for an output of `m` x `n`.
     pub fn choose(m: u32, n: u32) -> Self {
         if m <= FEW_ROWS {
             Self::FewRows
         } else {
-            Self::choose_many(n)
+            Self::choose_many(m, n)
         }
     }
 
-    /// The choice among the two tiles.
-    pub(crate) fn choose_many(n: u32) -> Self {
-        if n <= 32 { Self::Tall } else { Self::Square }
+    /// The choice among [`Self::MANY`].
+    pub(crate) fn choose_many(m: u32, n: u32) -> Self {
+        if n <= 32 {
+            Self::Tall
+        } else if u64::from(m) * u64::from(n) >= LARGE {
+            Self::Large
+        } else {
+            Self::Square
+        }
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Square => "square",
+            Self::Large => "large",
             Self::Tall => "tall",
             Self::FewRows => "few_rows",
         }
     }
 
-    /// Invocations along the columns of a tile: each has 8 x 4 elements of the output, 128 a workgroup.
-    pub(crate) fn across(self) -> u32 {
+    pub(crate) fn layout(self) -> Layout {
+        let (down, across, quads) = match self {
+            Self::Square => (8, 16, 1),
+            Self::Large => (16, 8, 2),
+            Self::Tall => (16, 8, 1),
+            Self::FewRows => (1, 1, 1),
+        };
+        Layout { down, across, quads }
+    }
+
+    /// Invocations of a workgroup.
+    pub(crate) fn invocations(self) -> u32 {
         match self {
-            Self::Square => 16,
-            Self::Tall => 8,
-            Self::FewRows => 0,
+            Self::FewRows => 64,
+            _ => self.layout().down * self.layout().across,
         }
     }
 
-    pub(crate) fn workgroups(self, m: u32, n: u32) -> [u32; 3] {
+    /// The grid for an output of `m` x `n`.
+    pub fn workgroups(self, m: u32, n: u32) -> [u32; 3] {
         match self {
-            Self::Square => [n.div_ceil(64), m.div_ceil(64), 1],
-            Self::Tall => [n.div_ceil(32), m.div_ceil(128), 1],
             Self::FewRows => flat_grid(n.div_ceil(4)),
+            _ => [n.div_ceil(self.layout().columns()), m.div_ceil(self.layout().rows()), 1],
         }
+    }
+}
+
+/// The invocations of a tile, each with 8 rows and 4 `quads` columns of the output.
+pub(crate) struct Layout {
+    /// Invocations along the rows.
+    pub(crate) down: u32,
+    /// Invocations along the columns.
+    pub(crate) across: u32,
+    /// Groups of four columns of an invocation.
+    pub(crate) quads: u32,
+}
+
+impl Layout {
+    fn rows(&self) -> u32 {
+        8 * self.down
+    }
+
+    fn columns(&self) -> u32 {
+        4 * self.quads * self.across
+    }
+
+    /// Loads of four elements that an invocation does for 16 steps of A.
+    pub(crate) fn loads_a(&self) -> u32 {
+        4 * self.rows() / (self.down * self.across)
+    }
+
+    /// The same of B.
+    pub(crate) fn loads_b(&self) -> u32 {
+        4 * self.columns() / (self.down * self.across)
     }
 }
 
@@ -108,8 +162,8 @@ pub enum Arithmetic {
     Float {
         /// Format of W.
         weight: WeightType,
-        /// Both operands are rounded to f16 before they are multiplied.
-        round_f16: bool,
+        /// How both are held.
+        factors: Factors,
     },
     /// Signed bytes: W of [`kinora_quant::DType::Int8`], x of [`crate::quantize_rows`]. Sums are exact; each is
     /// multiplied with the scales of its row and column.
@@ -119,16 +173,13 @@ pub enum Arithmetic {
 impl Arithmetic {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
-        let floats =
-            WeightType::all().flat_map(|weight| [false, true].map(|round_f16| Self::Float { weight, round_f16 }));
+        let floats = WeightType::all().flat_map(|weight| Factors::ALL.map(|factors| Self::Float { weight, factors }));
         floats.chain([Self::Int8])
     }
 
     fn name(self) -> String {
         match self {
-            Self::Float { weight, round_f16 } => {
-                format!("{}{}", weight.name(), if round_f16 { ".f16" } else { "" })
-            }
+            Self::Float { weight, factors } => format!("{}{}", weight.name(), factors.suffix()),
             Self::Int8 => "bytes".to_owned(),
         }
     }
@@ -220,19 +271,14 @@ impl Kernel for Linear {
             .constant("RESIDUAL", self.epilogue == Epilogue::Residual)
             .activation(activation);
         text = match self.arithmetic {
-            Arithmetic::Float { weight, round_f16 } => text
+            Arithmetic::Float { weight, factors } => text
                 .snippet("operands", include_str!("f32.wgsl"))
                 .weight(weight)
-                .floats(round_f16, round_f16),
-            Arithmetic::Int8 => text
-                .snippet("operands", include_str!("int8.wgsl"))
-                .snippet("fill_b", FILL_SINGLE)
-                .bytes(),
+                .floats(factors, factors),
+            Arithmetic::Int8 => text.snippet("operands", include_str!("int8.wgsl")).bytes(),
         };
         if self.tile != Tile::FewRows {
-            text = text
-                .constant("ACROSS", self.tile.across())
-                .constant("B_COLUMNS_FIRST", false);
+            text = text.tile(self.tile, false);
         }
         Shader {
             name: format!(
@@ -241,9 +287,10 @@ impl Kernel for Linear {
                 self.epilogue.name(),
                 self.tile.name()
             ),
+            needs: text.needs(),
             source: text.finish(),
             bindings: BINDINGS,
-            workgroup_size: [if self.tile == Tile::FewRows { 256 } else { 128 }, 1, 1],
+            workgroup_size: [self.tile.invocations(), 1, 1],
         }
     }
 

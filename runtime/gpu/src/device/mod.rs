@@ -6,11 +6,13 @@ mod ledger;
 mod memory;
 mod pipelines;
 mod probe;
+mod tier;
 mod transfer;
 
 use std::sync::{Arc, Mutex};
 
 use kinora_graph::{Error, Result};
+use kinora_shaders::Features;
 
 pub use adapters::{AdapterDescription, DEVICE_VARIABLE, DeviceClass, adapters};
 pub(crate) use faults::Faults;
@@ -18,6 +20,8 @@ pub(crate) use ledger::Allocation;
 pub use ledger::Ledger;
 pub use memory::DeviceMemory;
 pub(crate) use pipelines::Pipeline;
+pub use probe::Probe;
+pub use tier::{TIER_VARIABLE, Tier};
 
 use crate::plan::Capabilities;
 use pipelines::Pipelines;
@@ -27,6 +31,7 @@ pub(crate) use transfer::{Feed, STAGE, STAGING, Staged};
 /// An open device. Shared by the executors that run on it.
 pub struct Device {
     description: AdapterDescription,
+    features: Features,
     raw: wgpu::Device,
     queue: wgpu::Queue,
     faults: Arc<Faults>,
@@ -51,12 +56,16 @@ impl Device {
             .map(str::trim)
             .filter(|s| !s.is_empty());
         let (adapter, description) = adapters::choose(selector)?;
-        let wanted = wgpu::Features::TIMESTAMP_QUERY;
+        let features = Tier::from_environment()?.limit(tier::offered(&adapter));
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | tier::wgpu_features(features);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("kinora"),
             required_features: adapter.features() & wanted,
             // Anything else means WebGPU's small defaults.
             required_limits: adapter.limits(),
+            // SAFETY: of what is experimental only cooperative matrices are asked for. Kernels load and store them
+            // within the arrays that they declare, and what drivers make of them is tested before it is used.
+            experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
             ..Default::default()
         };
         let (raw, queue) = pollster::block_on(adapter.request_device(&descriptor)).map_err(|e| Error::Device {
@@ -67,6 +76,7 @@ impl Device {
         let faults = Faults::watch(&raw, &description.name);
         Ok(Arc::new(Self {
             description,
+            features,
             raw,
             queue,
             faults,
@@ -90,6 +100,7 @@ impl Device {
             storage_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
             speed: self.description.class.speed(),
+            features: self.features,
         }
     }
 

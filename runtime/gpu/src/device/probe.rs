@@ -1,13 +1,23 @@
 //! Single dispatches, for tests and benchmarks of kernels.
 
+use std::time::{Duration, Instant};
+
 use kinora_graph::Result;
 use kinora_shaders::{BindingKind, Shader};
 
-use super::Device;
+use super::{Allocation, Device, Pipeline};
+
+/// A dispatch with its operands on the device.
+pub struct Probe<'d> {
+    device: &'d Device,
+    pipeline: std::sync::Arc<Pipeline>,
+    buffers: Vec<Allocation>,
+    group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
 
 impl Device {
-    /// Runs `shader` once on buffers with these contents (bindings 1, 2, …; each a multiple of four bytes) and
-    /// returns what the operand `out` holds afterwards.
+    /// `shader` on buffers with these contents (bindings 1, 2, …; each a multiple of four bytes).
     ///
     /// # Errors
     /// As those of an executor.
@@ -17,8 +27,7 @@ impl Device {
         params: &[u8],
         workgroups: [u32; 3],
         operands: &[Vec<u8>],
-        out: usize,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<Probe<'_>> {
         let pipeline = self.pipeline(shader)?;
         let mut buffers = Vec::new();
         for (binding, bytes) in std::iter::once(params)
@@ -47,19 +56,50 @@ impl Device {
             layout: &pipeline.layout,
             entries: &entries,
         });
-        let size = operands[out].len() as u64;
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let readable = self.buffer("a result", size, usage)?;
-        let mut encoder = self.raw.create_command_encoder(&Default::default());
+        Ok(Probe {
+            device: self,
+            pipeline,
+            buffers,
+            group,
+            workgroups,
+        })
+    }
+}
+
+impl Probe<'_> {
+    /// Runs it `times` times in one submission; wall time of the submission.
+    ///
+    /// # Errors
+    /// As those of an executor.
+    pub fn run(&self, times: usize) -> Result<Duration> {
+        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        pass.set_pipeline(&pipeline.raw);
-        pass.set_bind_group(0, &group, &[0]);
-        let [x, y, z] = workgroups;
-        pass.dispatch_workgroups(x, y, z);
+        pass.set_pipeline(&self.pipeline.raw);
+        pass.set_bind_group(0, &self.group, &[0]);
+        let [x, y, z] = self.workgroups;
+        for _ in 0..times {
+            pass.dispatch_workgroups(x, y, z);
+        }
         drop(pass);
-        encoder.copy_buffer_to_buffer(&buffers[out + 1], 0, &readable, 0, size);
-        let submitted = self.queue.submit([encoder.finish()]);
-        self.wait(Some(submitted))?;
-        self.read(&readable, size, <[u8]>::to_vec)
+        let start = Instant::now();
+        let submitted = self.device.queue.submit([encoder.finish()]);
+        self.device.wait(Some(submitted))?;
+        Ok(start.elapsed())
+    }
+
+    /// What the operand `index` holds.
+    ///
+    /// # Errors
+    /// As those of an executor.
+    pub fn read(&self, index: usize) -> Result<Vec<u8>> {
+        let buffer = &self.buffers[index + 1];
+        let size = buffer.size();
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let readable = self.device.buffer("a result", size, usage)?;
+        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &readable, 0, size);
+        let submitted = self.device.queue.submit([encoder.finish()]);
+        self.device.wait(Some(submitted))?;
+        self.device.read(&readable, size, <[u8]>::to_vec)
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use kinora_graph::{Conv3d, Epilogue, Linear, Matrix, Result, Value};
 use kinora_shaders::linear::Tile;
 use kinora_shaders::quantize_rows::{self, QuantizeRows};
-use kinora_shaders::{WeightType, conv3d, flags, linear};
+use kinora_shaders::{Factors, WeightType, conv3d, flags, linear};
 
 use super::super::Weight;
 use super::super::chunk::share;
@@ -90,7 +90,7 @@ impl Emitter<'_> {
         } else {
             let arithmetic = linear::Arithmetic::Float {
                 weight: stored(&op.weight),
-                round_f16: self.rounds() && !op.precise,
+                factors: if op.precise { Factors::F32 } else { self.factors() },
             };
             (arithmetic, self.factor(op.x, rotation)?, k)
         };
@@ -164,8 +164,8 @@ impl Emitter<'_> {
         let residual = op.residual.map(|v| self.view(v));
         let kernel = conv3d::Conv3d {
             weight: stored(&op.weight),
-            round_f16: self.rounds(),
-            tile: conv3d::Conv3d::tile(n as u32),
+            factors: self.factors(),
+            tile: conv3d::Conv3d::tile((frames * voxels) as u32, n as u32),
         };
         let base = conv3d::Params {
             k: op.weight.k as u32,

@@ -1,0 +1,24 @@
+//! What shaders need, and devices have, beyond core WebGPU.
+
+/// A set of features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Features {
+    /// Subgroup operations.
+    pub subgroup: bool,
+    /// Half-precision variables and arithmetic.
+    pub f16: bool,
+    /// Cooperative matrices of 8 x 8 and 8 x 8: factors in f16, sums in f32. Comes with the two above.
+    pub matrix8: bool,
+    /// The same of 16 x 16.
+    pub matrix16: bool,
+}
+
+impl Features {
+    /// Whether a device with these features runs what needs `other`.
+    pub fn cover(self, other: Self) -> bool {
+        (self.subgroup || !other.subgroup)
+            && (self.f16 || !other.f16)
+            && (self.matrix8 || !other.matrix8)
+            && (self.matrix16 || !other.matrix16)
+    }
+}
