@@ -2,8 +2,8 @@
 
 use crate::Features;
 
-/// How workgroup memory holds the factors of a product. Products are summed in f32 throughout, along K in order, and
-/// all ways to round give the same numbers.
+/// How workgroup memory holds the factors of a product. Products are summed in f32 throughout, and all ways to round
+/// give the same numbers; except within matrices, sums run along K in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Factors {
     /// As f32.
@@ -12,18 +12,41 @@ pub enum Factors {
     PackedF16,
     /// Rounded to f16.
     F16,
+    /// Rounded to f16, multiplied as cooperative matrices of 8 x 8.
+    Matrix8,
+    /// The same of 16 x 16.
+    Matrix16,
 }
 
 impl Factors {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::F32, Self::PackedF16, Self::F16];
+    pub const ALL: [Self; 5] = [Self::F32, Self::PackedF16, Self::F16, Self::Matrix8, Self::Matrix16];
 
     /// The best of a device with these features, rounded to f16 or not.
     pub fn choose(round: bool, features: Features) -> Self {
-        match (round, features.f16) {
-            (false, _) => Self::F32,
-            (true, false) => Self::PackedF16,
-            (true, true) => Self::F16,
+        match round {
+            false => Self::F32,
+            true if features.matrix16 => Self::Matrix16,
+            true if features.matrix8 => Self::Matrix8,
+            true if features.f16 => Self::F16,
+            true => Self::PackedF16,
+        }
+    }
+
+    /// Rows and columns of the matrices, if it is matrices.
+    pub fn matrix(self) -> Option<u32> {
+        match self {
+            Self::F32 | Self::PackedF16 | Self::F16 => None,
+            Self::Matrix8 => Some(8),
+            Self::Matrix16 => Some(16),
+        }
+    }
+
+    /// The same for a product without matrices.
+    pub fn without_matrices(self) -> Self {
+        match self.matrix() {
+            Some(_) => Self::F16,
+            None => self,
         }
     }
 
@@ -35,8 +58,10 @@ impl Factors {
     /// What a device must have for them.
     pub fn needs(self) -> Features {
         Features {
-            f16: self == Self::F16,
-            ..Features::default()
+            subgroup: self.matrix().is_some(),
+            f16: !matches!(self, Self::F32 | Self::PackedF16),
+            matrix8: self == Self::Matrix8,
+            matrix16: self == Self::Matrix16,
         }
     }
 
@@ -46,6 +71,8 @@ impl Factors {
             Self::F32 => "",
             Self::PackedF16 => ".packed_f16",
             Self::F16 => ".f16",
+            Self::Matrix8 => ".matrix8",
+            Self::Matrix16 => ".matrix16",
         }
     }
 
@@ -54,7 +81,7 @@ impl Factors {
         match self {
             Self::F32 => include_str!("shared/held_whole.wgsl"),
             Self::PackedF16 => include_str!("shared/held_packed.wgsl"),
-            Self::F16 => include_str!("shared/held_f16.wgsl"),
+            Self::F16 | Self::Matrix8 | Self::Matrix16 => include_str!("shared/held_f16.wgsl"),
         }
     }
 }

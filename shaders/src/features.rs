@@ -14,11 +14,19 @@ pub struct Features {
 }
 
 impl Features {
+    /// These and `other`.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            subgroup: self.subgroup || other.subgroup,
+            f16: self.f16 || other.f16,
+            matrix8: self.matrix8 || other.matrix8,
+            matrix16: self.matrix16 || other.matrix16,
+        }
+    }
+
     /// Whether a device with these features runs what needs `other`.
     pub fn cover(self, other: Self) -> bool {
-        (self.subgroup || !other.subgroup)
-            && (self.f16 || !other.f16)
-            && (self.matrix8 || !other.matrix8)
-            && (self.matrix16 || !other.matrix16)
+        self.with(other) == self
     }
 }

@@ -15,13 +15,15 @@ use crate::linear::Tile;
 use crate::{Activation, Factors, Features, WeightType, flags};
 
 /// The snippets that any kernel may include.
-const SHARED: [(&str, &str); 9] = [
+const SHARED: [(&str, &str); 11] = [
     ("common", include_str!("shared/common.wgsl")),
     ("activation", include_str!("shared/activation.wgsl")),
     ("all_rows", include_str!("shared/all_rows.wgsl")),
     ("bytes", WGSL_BYTES),
     ("first_weight", include_str!("shared/first_weight.wgsl")),
-    ("gemm", include_str!("shared/gemm.wgsl")),
+    ("gemm_begin", include_str!("shared/gemm_begin.wgsl")),
+    ("gemm_fill", include_str!("shared/gemm_fill.wgsl")),
+    ("gemm_tiles", include_str!("shared/gemm_tiles.wgsl")),
     ("load_x", include_str!("shared/load_x.wgsl")),
     ("reduce", include_str!("shared/reduce.wgsl")),
     ("weight_columns", include_str!("shared/weight_columns.wgsl")),
@@ -84,19 +86,36 @@ impl Text {
         for (name, upper, lower, factors) in [("held_a", "A", "a", a), ("held_b", "B", "b", b)] {
             let text = factors.snippet().replace("$S", upper).replace("$s", lower);
             self.snippets.push((name, text.into()));
-            self.needs.f16 |= factors.needs().f16;
+            self.needs = self.needs.with(factors.needs());
         }
         self
     }
 
-    /// Defines the constants of `gemm`.
+    /// Defines the snippet `gemm` and its constants.
     #[must_use]
-    pub(crate) fn tile(self, tile: Tile, b_columns_first: bool) -> Self {
+    pub(crate) fn tile(mut self, tile: Tile, factors: Factors, b_columns_first: bool) -> Self {
         let layout = tile.layout();
-        self.constant("DOWN", layout.down)
-            .constant("ACROSS", layout.across)
-            .constant("QUADS", layout.quads)
-            .constant("LOADS_A", layout.loads_a())
+        let gemm = match factors.matrix() {
+            None => {
+                self = self
+                    .constant("DOWN", layout.down)
+                    .constant("ACROSS", layout.across)
+                    .constant("QUADS", layout.quads);
+                include_str!("shared/gemm.wgsl").into()
+            }
+            Some(size) => {
+                let [down, across] = layout.roles();
+                self = self
+                    .constant("ROLES_DOWN", down)
+                    .constant("ROLES_ACROSS", across)
+                    .constant("DOWN", layout.rows() / down / size)
+                    .constant("ACROSS", layout.columns() / across / size);
+                let text = include_str!("shared/gemm_matrix.wgsl");
+                text.replace("$N", &size.to_string()).into()
+            }
+        };
+        self.snippets.push(("gemm", gemm));
+        self.constant("LOADS_A", layout.loads_a())
             .constant("LOADS_B", layout.loads_b())
             .constant("B_COLUMNS_FIRST", b_columns_first)
     }
@@ -121,6 +140,9 @@ impl Text {
         let mut out = String::new();
         if self.needs.f16 {
             out.push_str("enable f16;\n");
+        }
+        if self.needs.matrix8 || self.needs.matrix16 {
+            out.push_str("enable wgpu_cooperative_matrix;\n");
         }
         for (name, value) in &self.constants {
             writeln!(out, "const {name} = {value};").expect("a string takes all");

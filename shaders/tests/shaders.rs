@@ -149,12 +149,17 @@ fn every_variant_becomes_spirv_msl_and_hlsl() {
 
         let options = msl::Options {
             fake_missing_bindings: true,
+            lang_version: (2, 4),
             ..msl::Options::default()
         };
         let (text, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
             .unwrap_or_else(|e| panic!("{}: MSL: {e}", shader.name));
         assert!(text.contains("kernel void"), "{}", shader.name);
 
+        if shader.needs.matrix8 || shader.needs.matrix16 {
+            // Used with Vulkan alone; naga has no HLSL for them.
+            continue;
+        }
         let mut text = String::new();
         let options = hlsl::Options {
             fake_missing_bindings: true,

@@ -41,7 +41,7 @@ pub fn cases() -> Vec<Case> {
         for &(weight, factors) in variants {
             let taps = [kt, kh, kw, weight.whole(c)];
             // The rows of a tile do not depend on the weight's type.
-            let tiles = if variants.len() > 3 {
+            let tiles = if variants.len() > 5 {
                 &Tile::MANY[..1]
             } else {
                 &Tile::MANY[..]
@@ -66,6 +66,8 @@ pub fn cases() -> Vec<Case> {
         (WeightType::F32, Factors::PackedF16),
         (WeightType::F16, Factors::F16),
         (WeightType::BF16, Factors::F16),
+        (WeightType::F16, Factors::Matrix8),
+        (WeightType::F16, Factors::Matrix16),
     ];
     let f32_only = &[(WeightType::F32, Factors::F32)][..];
     let both = flags::BIAS | flags::RESIDUAL;

@@ -92,7 +92,7 @@ impl Kernel for Conv3d {
         let text = Text::new(include_str!("kernel.wgsl"))
             .weight(self.weight)
             .floats(self.factors, self.factors)
-            .tile(self.tile, false);
+            .tile(self.tile, self.factors, false);
         Shader {
             name: format!(
                 "conv3d.{}{}.{}",

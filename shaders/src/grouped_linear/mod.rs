@@ -101,7 +101,7 @@ impl Kernel for GroupedLinear {
             .floats(self.factors, self.factors)
             .activation(self.activation)
             .constant("FROM_TOKENS", self.from_tokens)
-            .tile(Self::TILE, false);
+            .tile(Self::TILE, self.factors, false);
         let source = if self.from_tokens { "tokens" } else { "places" };
         Shader {
             name: format!(

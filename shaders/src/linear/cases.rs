@@ -70,7 +70,10 @@ pub fn cases() -> Vec<Case> {
         for factors in Factors::ALL {
             let arithmetic = float(weight, factors);
             case(arithmetic, plain, [70, 131, k], flags::BIAS, true, tiled);
-            case(arithmetic, Epilogue::Residual, [7, 5, k], EVERYTHING, true, &Tile::ALL);
+            case(arithmetic, Epilogue::Residual, [7, 5, k], EVERYTHING, true, square);
+            if factors.matrix().is_none() {
+                case(arithmetic, Epilogue::Residual, [7, 5, k], EVERYTHING, true, few);
+            }
         }
     }
     for epilogue in Epilogue::ALL {
@@ -160,6 +163,37 @@ impl Case {
         .tolerance(2e-6)
         .flops(2.0 * f64::from(m) * f64::from(n) * f64::from(k))
     }
+}
+
+/// A product of small integers, which any order of summation gives exactly, with its edges in the middle of matrices:
+/// does a device multiply by `factors` at all?
+pub fn exact(factors: Factors) -> Call {
+    let case = Case {
+        kernel: Linear {
+            arithmetic: Arithmetic::Float {
+                weight: WeightType::F32,
+                factors,
+            },
+            epilogue: Epilogue::Activation(Activation::None),
+            tile: Tile::Square,
+        },
+        shape: [75, 70, 44],
+        flags: 0,
+        sliced: false,
+    };
+    let mut call = case.call(1);
+    let [m, n, k] = case.shape.map(|v| v as usize);
+    let mut random = Random::new(2);
+    let mut integers = |count| (0..count).map(|_| random.below(17) as f32 - 8.0).collect::<Vec<_>>();
+    let (weight, x) = (integers(n * k), integers(m * k));
+    let products = |i: usize| {
+        let (row, column) = (&x[i / n * k..][..k], &weight[i % n * k..][..k]);
+        row.iter().zip(column).map(|(a, b)| a * b).sum()
+    };
+    call.expected = (0..m * n).map(products).collect();
+    call.operands[0] = bytes(&weight);
+    call.operands[1] = bytes(&x);
+    call.tolerance(0.0)
 }
 
 /// The two matrices, as numbers and as the kernel has them.

@@ -8,7 +8,7 @@ use crate::{Activation, Binding, Factors, Kernel, Shader, WeightType};
 
 mod cases;
 mod reference;
-pub use cases::{Case, cases};
+pub use cases::{Case, cases, exact};
 pub use reference::{Operands, reference};
 
 /// What happens to the product before it is stored.
@@ -125,7 +125,7 @@ impl Tile {
     }
 }
 
-/// The invocations of a tile, each with 8 rows and 4 `quads` columns of the output.
+/// The 128 invocations of a tile, each with 8 rows and 4 `quads` columns of the output.
 pub(crate) struct Layout {
     /// Invocations along the rows.
     pub(crate) down: u32,
@@ -136,12 +136,17 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    fn rows(&self) -> u32 {
+    pub(crate) fn rows(&self) -> u32 {
         8 * self.down
     }
 
-    fn columns(&self) -> u32 {
+    pub(crate) fn columns(&self) -> u32 {
         4 * self.quads * self.across
+    }
+
+    /// How four subgroups divide it, along rows and columns.
+    pub(crate) fn roles(&self) -> [u32; 2] {
+        if self.columns() < 64 { [4, 1] } else { [2, 2] }
     }
 
     /// Loads of four elements that an invocation does for 16 steps of A.
@@ -177,6 +182,13 @@ impl Arithmetic {
         floats.chain([Self::Int8])
     }
 
+    fn factors(self) -> Factors {
+        match self {
+            Self::Float { factors, .. } => factors,
+            Self::Int8 => Factors::F32,
+        }
+    }
+
     fn name(self) -> String {
         match self {
             Self::Float { weight, factors } => format!("{}{}", weight.name(), factors.suffix()),
@@ -192,7 +204,7 @@ pub struct Linear {
     pub arithmetic: Arithmetic,
     /// See [`Epilogue`].
     pub epilogue: Epilogue,
-    /// See [`Tile`].
+    /// See [`Tile`]; for few rows there are no matrices.
     pub tile: Tile,
 }
 
@@ -244,6 +256,9 @@ impl Kernel for Linear {
         for arithmetic in Arithmetic::all() {
             for epilogue in Epilogue::ALL {
                 for tile in Tile::ALL {
+                    if tile == Tile::FewRows && arithmetic.factors().matrix().is_some() {
+                        continue;
+                    }
                     all.push(Self {
                         arithmetic,
                         epilogue,
@@ -278,7 +293,7 @@ impl Kernel for Linear {
             Arithmetic::Int8 => text.snippet("operands", include_str!("int8.wgsl")).bytes(),
         };
         if self.tile != Tile::FewRows {
-            text = text.tile(self.tile, false);
+            text = text.tile(self.tile, self.arithmetic.factors(), false);
         }
         Shader {
             name: format!(

@@ -80,7 +80,7 @@ impl Kernel for Matmul {
     fn shader(&self) -> Shader {
         let text = Text::new(include_str!("kernel.wgsl"))
             .floats(held(self.round_a), held(self.round_b))
-            .tile(Tile::Square, !self.transposed);
+            .tile(Tile::Square, Factors::F32, !self.transposed);
         let layout = if self.transposed { "nk" } else { "kn" };
         let rounding = match (self.round_a, self.round_b) {
             (false, false) => "",

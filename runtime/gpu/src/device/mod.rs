@@ -56,7 +56,7 @@ impl Device {
             .map(str::trim)
             .filter(|s| !s.is_empty());
         let (adapter, description) = adapters::choose(selector)?;
-        let features = Tier::from_environment()?.limit(tier::offered(&adapter));
+        let features = Tier::from_environment(description.class)?.limit(tier::offered(&adapter));
         let wanted = wgpu::Features::TIMESTAMP_QUERY | tier::wgpu_features(features);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("kinora"),
@@ -74,7 +74,7 @@ impl Device {
             remedy: "update the driver, choose another device (`kinora devices`), or use `--device cpu`".into(),
         })?;
         let faults = Faults::watch(&raw, &description.name);
-        Ok(Arc::new(Self {
+        let mut device = Self {
             description,
             features,
             raw,
@@ -83,7 +83,9 @@ impl Device {
             ledger: Arc::default(),
             pipelines: Mutex::default(),
             staging: Mutex::default(),
-        }))
+        };
+        device.features = tier::tested(&device, features);
+        Ok(Arc::new(device))
     }
 
     /// What the device is.

@@ -1,7 +1,9 @@
 //! Tiers of kernels: what a device offers beyond core WebGPU, and how much of it may be used.
 
 use kinora_graph::{Error, Result};
-use kinora_shaders::Features;
+use kinora_shaders::{Factors, Features, linear};
+
+use super::{Device, DeviceClass};
 
 /// Environment variable that names the highest tier to use.
 pub const TIER_VARIABLE: &str = "KINORA_TIER";
@@ -33,13 +35,16 @@ impl Tier {
         }
     }
 
-    /// The tier of that name; the highest where there is none.
+    /// The tier of that name; where there is none, the highest that may be of use: a processor has no matrix units.
     ///
     /// # Errors
     /// [`Error::Device`] for an unknown name.
-    fn parse(name: Option<&str>) -> Result<Self> {
+    fn parse(name: Option<&str>, class: DeviceClass) -> Result<Self> {
         let Some(name) = name.map(str::trim).filter(|n| !n.is_empty()) else {
-            return Ok(Self::Matrix);
+            return Ok(match class {
+                DeviceClass::Software => Self::F16,
+                _ => Self::Matrix,
+            });
         };
         Self::ALL.into_iter().find(|t| t.name() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
@@ -51,12 +56,12 @@ impl Tier {
         })
     }
 
-    /// What [`TIER_VARIABLE`] says.
+    /// What [`TIER_VARIABLE`] says of a device.
     ///
     /// # Errors
     /// [`Error::Device`] for an unknown name.
-    pub(super) fn from_environment() -> Result<Self> {
-        Self::parse(std::env::var(TIER_VARIABLE).ok().as_deref())
+    pub(super) fn from_environment(class: DeviceClass) -> Result<Self> {
+        Self::parse(std::env::var(TIER_VARIABLE).ok().as_deref(), class)
     }
 
     /// Those of `features` that the tier may use.
@@ -70,12 +75,14 @@ impl Tier {
     }
 }
 
-/// What the adapter offers. Matrices count only in the shapes that kernels have: drivers accept others and compute
-/// nonsense.
+/// What the adapter offers. Matrices count only in the shapes that kernels have, for drivers accept others and compute
+/// nonsense, and with Vulkan, for kernels load them from vectors.
 pub(super) fn offered(adapter: &wgpu::Adapter) -> Features {
     let has = |feature| adapter.features().contains(feature);
     let (subgroup, f16) = (has(wgpu::Features::SUBGROUP), has(wgpu::Features::SHADER_F16));
-    let matrices = match has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) && subgroup && f16 {
+    let matrices = has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+    let vulkan = adapter.get_info().backend == wgpu::Backend::Vulkan;
+    let matrices = match matrices && vulkan && subgroup && f16 {
         true => adapter.cooperative_matrix_properties(),
         false => Vec::new(),
     };
@@ -104,6 +111,31 @@ pub(super) fn wgpu_features(features: Features) -> wgpu::Features {
     wanted
 }
 
+/// Those of `features` whose matrices multiply small integers exactly on this device.
+pub(super) fn tested(device: &Device, features: Features) -> Features {
+    let works = |factors: Factors| {
+        let call = linear::exact(factors);
+        let found = device
+            .probe(&call.shader, &call.params, call.workgroups, &call.operands)
+            .and_then(|probe| {
+                probe.run(1)?;
+                probe.read(call.out)
+            });
+        let why = match found {
+            Ok(found) if call.error(&found) == 0.0 => return true,
+            Ok(found) => format!("a product of integers is wrong by {:e}", call.error(&found)),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!("{}: matrix units are left alone: {why}", device.description());
+        false
+    };
+    Features {
+        matrix8: features.matrix8 && works(Factors::Matrix8),
+        matrix16: features.matrix16 && works(Factors::Matrix16),
+        ..features
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,9 +157,11 @@ mod tests {
 
     #[test]
     fn unknown_tiers_are_refused() {
-        assert_eq!(Tier::parse(None).unwrap(), Tier::Matrix);
-        assert_eq!(Tier::parse(Some(" subgroup")).unwrap(), Tier::Subgroup);
-        let error = Tier::parse(Some("warp")).unwrap_err().to_string();
+        let parse = |name| Tier::parse(name, DeviceClass::Discrete);
+        assert_eq!(parse(None).unwrap(), Tier::Matrix);
+        assert_eq!(parse(Some(" subgroup")).unwrap(), Tier::Subgroup);
+        assert_eq!(Tier::parse(None, DeviceClass::Software).unwrap(), Tier::F16);
+        let error = parse(Some("warp")).unwrap_err().to_string();
         assert!(
             error.contains("`warp`") && error.contains("baseline, subgroup"),
             "{error}"

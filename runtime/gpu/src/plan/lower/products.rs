@@ -83,14 +83,20 @@ impl Emitter<'_> {
         let node = self.graph.node(value);
         let (m, n, k) = (node.rows(), op.weight.n(), op.weight.k);
         let cost = self.graph.cost(value);
+        let tile = Tile::choose(m as u32, n as u32);
         let rotation = op.weight.rotation();
         let (arithmetic, x, x_columns) = if op.quantizes() {
             let x = self.prepared(op.x, QuantizeRows::Int8(rotation))?;
             (linear::Arithmetic::Int8, x, quantize_rows::words(k as u32) as usize)
         } else {
+            let factors = match (op.precise, tile) {
+                (true, _) => Factors::F32,
+                (false, Tile::FewRows) => self.factors().without_matrices(),
+                (false, _) => self.factors(),
+            };
             let arithmetic = linear::Arithmetic::Float {
                 weight: stored(&op.weight),
-                factors: if op.precise { Factors::F32 } else { self.factors() },
+                factors,
             };
             (arithmetic, self.factor(op.x, rotation)?, k)
         };
@@ -110,7 +116,7 @@ impl Emitter<'_> {
         let kernel = linear::Linear {
             arithmetic,
             epilogue,
-            tile: Tile::choose(m as u32, n as u32),
+            tile,
         };
         let mut operands = vec![(x, x_columns), (out, n)];
         operands.extend(residual.map(|v| (v, n)));
