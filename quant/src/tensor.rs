@@ -134,6 +134,10 @@ pub trait Weights: Send + Sync {
         Ok(())
     }
 
+    /// Gives the memory of what has been read of `name` back to the system, where it lies in a mapped file. The tensor
+    /// can be read again as before.
+    fn release(&self, _name: &str) {}
+
     /// What the file says of `name`, whether its type can be read or not.
     fn listing(&self, name: &str) -> Option<Listing> {
         self.info(name).map(Listing::from)
@@ -172,6 +176,9 @@ macro_rules! forward {
             }
             fn check(&self) -> Result<()> {
                 (**self).check()
+            }
+            fn release(&self, name: &str) {
+                (**self).release(name);
             }
             fn listing(&self, name: &str) -> Option<Listing> {
                 (**self).listing(name)

@@ -141,3 +141,23 @@ fn other_faults_still_end_the_process() {
     const SIGBUS: i32 = 7;
     assert_eq!(test.status.signal(), Some(SIGBUS), "{test:?}");
 }
+
+#[test]
+fn released_tensors_can_be_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tensors");
+    file::save(&path, &tensors("a"), &BTreeMap::new()).unwrap();
+    let stored = file::open(&path).unwrap();
+    for _ in 0..2 {
+        assert_eq!(stored.tensor("a").unwrap().to_f32().unwrap(), vec![1.0; ELEMENTS]);
+        stored.release("a");
+    }
+    stored.release("b");
+    #[cfg(unix)]
+    {
+        shorten(&path, 8000);
+        stored.tensor("a").unwrap().to_f32().unwrap();
+        stored.release("a");
+        assert_noticed(&*stored, &path);
+    }
+}

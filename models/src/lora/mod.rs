@@ -115,7 +115,7 @@ struct Patches {
     model: Arc<dyn Weights>,
     targets: Targets,
     by_tensor: BTreeMap<String, Patch>,
-    files: Vec<String>,
+    files: Vec<Arc<dyn Weights>>,
 }
 
 impl Patches {
@@ -163,7 +163,7 @@ impl Patches {
                 ),
             });
         }
-        self.files.push(file.origin());
+        self.files.push(file.clone());
         Ok(unused)
     }
 
@@ -243,7 +243,7 @@ impl Patches {
         let note = (merged > NOTABLE).then(|| {
             format!(
                 "{}: changes that are not low-rank make weights f32, {:.1} GB of them",
-                self.files.join(", "),
+                patched::origins(&self.files),
                 merged as f64 / 1e9
             )
         });

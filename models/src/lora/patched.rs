@@ -17,8 +17,8 @@ pub struct Patched {
     model: Arc<dyn Weights>,
     /// By the name of the tensor that they change.
     patches: BTreeMap<String, Patch>,
-    /// The LoRAs, for messages.
-    loras: Vec<String>,
+    /// The files of the LoRAs.
+    loras: Vec<Arc<dyn Weights>>,
 }
 
 /// What a name leads to.
@@ -36,7 +36,7 @@ enum Found<'a> {
 }
 
 impl Patched {
-    pub(super) fn new(model: Arc<dyn Weights>, patches: BTreeMap<String, Patch>, loras: Vec<String>) -> Self {
+    pub(super) fn new(model: Arc<dyn Weights>, patches: BTreeMap<String, Patch>, loras: Vec<Arc<dyn Weights>>) -> Self {
         Self { model, patches, loras }
     }
 
@@ -83,6 +83,12 @@ impl Patched {
             data: Cow::Owned(bytemuck::cast_slice(&values).to_vec()),
         })
     }
+}
+
+/// Where LoRAs come from.
+pub(super) fn origins(loras: &[Arc<dyn Weights>]) -> String {
+    let origins: Vec<_> = loras.iter().map(Weights::origin).collect();
+    origins.join(", ")
 }
 
 fn f32_info(shape: Vec<usize>) -> TensorInfo {
@@ -169,11 +175,23 @@ impl Weights for Patched {
     }
 
     fn origin(&self) -> String {
-        format!("{} with {}", self.model.origin(), self.loras.join(", "))
+        format!("{} with {}", self.model.origin(), origins(&self.loras))
     }
 
     fn missing(&self, name: &str) -> Error {
         self.model.missing(name)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.model.check()?;
+        self.loras.iter().try_for_each(Weights::check)
+    }
+
+    fn release(&self, name: &str) {
+        match self.find(name) {
+            Found::File(file, name) => file.release(name),
+            _ => self.model.release(name),
+        }
     }
 
     fn listing(&self, name: &str) -> Option<Listing> {

@@ -54,6 +54,12 @@ impl Weights for Contents {
         self.map.check()
     }
 
+    fn release(&self, name: &str) {
+        if let Some(entry) = self.entries.get(name) {
+            self.map.release(entry.range.start as usize..entry.range.end as usize);
+        }
+    }
+
     fn listing(&self, name: &str) -> Option<Listing> {
         self.entries.get(name).map(Entry::listing)
     }

@@ -1,11 +1,13 @@
 //! Mapped files that say when they have changed.
 
 use std::fs::File;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 
 #[cfg(unix)]
 use super::fault::Watched;
@@ -89,6 +91,32 @@ impl Map {
             path: self.path.clone(),
             reason,
         })
+    }
+}
+
+impl Map {
+    /// Gives the memory of the pages that lie wholly in `range` back to the system, which keeps them as a copy of the
+    /// file for as long as it has nothing better to do with them.
+    pub(crate) fn release(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        {
+            // The mapping begins with a page, and no page is larger than this anywhere.
+            const PAGE: usize = 64 << 10;
+            let (start, end) = (range.start.next_multiple_of(PAGE), range.end / PAGE * PAGE);
+            if start < end {
+                // SAFETY: the mapping is shared with the file and read-only: what is read next is read from the file
+                // again, or is a page of zeros that `Watched` put there, and reads as zeros again.
+                let advised = unsafe {
+                    self.bytes
+                        .unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start)
+                };
+                if let Err(error) = advised {
+                    tracing::debug!("pages of {} stay in memory: {error}", self.path.display());
+                }
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = range;
     }
 }
 

@@ -109,6 +109,12 @@ impl<W: Weights> Weights for Renamed<W> {
         self.inner.check()
     }
 
+    fn release(&self, name: &str) {
+        if let Some(stored) = self.stored(name) {
+            self.inner.release(stored);
+        }
+    }
+
     fn listing(&self, name: &str) -> Option<Listing> {
         self.inner.listing(self.stored(name)?)
     }
@@ -190,6 +196,12 @@ impl Weights for Merged {
 
     fn check(&self) -> Result<()> {
         self.parts.iter().try_for_each(Weights::check)
+    }
+
+    fn release(&self, name: &str) {
+        if let Some(part) = self.part(name) {
+            part.release(name);
+        }
     }
 
     fn listing(&self, name: &str) -> Option<Listing> {

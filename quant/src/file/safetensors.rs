@@ -83,6 +83,10 @@ impl Weights for SafetensorsFile {
         self.contents.check()
     }
 
+    fn release(&self, name: &str) {
+        self.contents.release(name);
+    }
+
     fn listing(&self, name: &str) -> Option<Listing> {
         self.contents.listing(name)
     }

@@ -147,6 +147,12 @@ impl Weights for Sharded {
         self.shards.iter().try_for_each(Weights::check)
     }
 
+    fn release(&self, name: &str) {
+        if let Some(shard) = self.shard(name) {
+            shard.release(name);
+        }
+    }
+
     fn listing(&self, name: &str) -> Option<Listing> {
         self.shard(name)?.listing(name)
     }

@@ -1,14 +1,15 @@
-//! One denoising step of a full-size transformer within a budget of device memory, on a tiny latent:
-//! `cargo run -p kinora-tests --bin full-size -- FILE VRAM [BLOCKS] [DEVICE]`, FILE as `kinora synth` writes it.
-//! Prints what was planned and what was measured.
+//! One denoising step of full-size transformers, one after the other as two experts are, within a budget of device
+//! memory, on a tiny latent: `cargo run -p kinora-tests --bin full-size -- VRAM BLOCKS FILE…`, files as `kinora synth`
+//! writes them, BLOCKS a number or `all`. Prints what was planned and what was measured.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
 use kinora::memory::Size;
 use kinora::{DeviceChoice, MemoryArgs, open_executor};
-use kinora_graph::{HostTensor, NoControl, Precision};
+use kinora_graph::{Executor, HostTensor, NoControl, Precision};
 use kinora_models::wan::TransformerConfig;
 use kinora_models::wan::names::Part;
 use kinora_models::wan::open::open_part;
@@ -23,20 +24,35 @@ const TEXT_ROWS: usize = 16;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let file = arguments.next().context("FILE is missing")?;
     let vram: Size = arguments
         .next()
-        .context("VRAM is missing")?
+        .context("VRAM is missing, e.g. 4G")?
         .parse()
         .map_err(anyhow::Error::msg)?;
-    let blocks = arguments.next().map(|n| n.parse()).transpose()?;
-    let device: DeviceChoice = arguments.next().unwrap_or_default().parse()?;
+    let blocks = match arguments.next().context("BLOCKS is missing: a number or `all`")? {
+        all if all == "all" => None,
+        number => Some(number.parse().context("BLOCKS is a number or `all`")?),
+    };
+    let files: Vec<_> = arguments.collect();
+    anyhow::ensure!(!files.is_empty(), "FILE is missing");
     let memory = MemoryArgs {
         vram: Some(vram),
         ram: None,
     };
-    let mut executor = open_executor(&device, Precision::F32, &memory)?;
-    let weights = open_part(file.as_ref(), Part::Transformer)?;
+    let mut executor = open_executor(&DeviceChoice::Default, Precision::F32, &memory)?;
+    println!("{}", executor.describe());
+    let mut planned = 0;
+    for file in &files {
+        planned = planned.max(step(&mut *executor, file.as_ref(), blocks)?);
+    }
+    let ratio = executor.device_peak() as f64 / planned as f64;
+    println!("measured over planned: {ratio:.4}");
+    Ok(())
+}
+
+/// Bytes of device memory that were planned.
+fn step(executor: &mut dyn Executor, file: &Path, blocks: Option<usize>) -> anyhow::Result<u64> {
+    let weights = open_part(file, Part::Transformer)?;
     let mut config = TransformerConfig::detect(&*weights)?;
     config.num_layers = blocks.unwrap_or(config.num_layers);
     let shape = StepShape {
@@ -51,9 +67,9 @@ fn main() -> anyhow::Result<()> {
     let graph = step_graph(&config, &*weights, &shape)?;
     let needs = executor.forecast(&graph)?;
     println!(
-        "{} blocks on {}: {} MiB of weights, {} MiB resident, ring {} MiB, {} MiB pass in each run, {} MiB planned in all",
+        "{}, {} blocks: {} MiB of weights, {} MiB resident, ring {} MiB, {} MiB pass in each run, {} MiB planned in all",
+        file.display(),
         config.num_layers,
-        executor.describe(),
         needs.weights >> 20,
         needs.resident >> 20,
         needs.ring >> 20,
@@ -74,20 +90,17 @@ fn main() -> anyhow::Result<()> {
         ("text.negative", &text),
         ("guidance", &guidance),
     ];
-    for run in 1..=2 {
-        let start = Instant::now();
-        let velocity = executor.run(program, &inputs, &mut NoControl)?.remove("velocity");
-        let velocity = velocity.context("the graph has this output")?.into_f32()?;
-        anyhow::ensure!(velocity.iter().all(|v| v.is_finite()), "the result is not finite");
-        let sum: f64 = velocity.iter().map(|v| f64::from(v.abs())).sum();
-        println!(
-            "run {run}: {:.1} s, mean magnitude {:.5}, {} MiB at most",
-            start.elapsed().as_secs_f64(),
-            sum / velocity.len() as f64,
-            executor.device_peak() >> 20
-        );
-    }
-    let (planned, peak) = (needs.device_bytes(), executor.device_peak());
-    println!("measured over planned: {:.3}", peak as f64 / planned as f64);
-    Ok(())
+    let start = Instant::now();
+    let velocity = executor.run(program, &inputs, &mut NoControl)?.remove("velocity");
+    let velocity = velocity.context("the graph has this output")?.into_f32()?;
+    anyhow::ensure!(velocity.iter().all(|v| v.is_finite()), "the result is not finite");
+    let sum: f64 = velocity.iter().map(|v| f64::from(v.abs())).sum();
+    println!(
+        "{:.1} s, mean magnitude {:.5}, {} MiB at most",
+        start.elapsed().as_secs_f64(),
+        sum / velocity.len() as f64,
+        executor.device_peak() >> 20
+    );
+    executor.release(program);
+    Ok(needs.device_bytes())
 }

@@ -161,7 +161,7 @@ Examples:
   kinora pull wan2.2-t2v-a14b:q4_k_m --dry-run
   kinora pull Comfy-Org/Wan_2.2_ComfyUI_Repackaged/split_files/vae/wan2.2_vae.safetensors")]
 pub struct PullArgs {
-    /// A model with or without a type, or one file as ORGANISATION/REPOSITORY[@REVISION]/PATH
+    /// A model with or without a type, or one file as `ORGANISATION/REPOSITORY[@REVISION]/PATH`
     #[arg(value_name = "NAME[:TYPE]|PATH")]
     pub name: String,
     /// Put the files below this folder instead

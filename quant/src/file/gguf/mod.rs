@@ -131,6 +131,10 @@ impl Weights for GgufFile {
         self.contents.check()
     }
 
+    fn release(&self, name: &str) {
+        self.contents.release(name);
+    }
+
     fn listing(&self, name: &str) -> Option<Listing> {
         match self.made(name) {
             Some(made) => Some(made.info.clone().into()),

@@ -42,6 +42,11 @@ enum Blocks {
 }
 
 impl Layer {
+    /// The tensor with its elements.
+    pub(super) fn weight(&self) -> &str {
+        &self.weight
+    }
+
     /// The matrix `{layer}.weight` of `file` as `config` describes it; `None` for one that is not quantised after all.
     ///
     /// # Errors

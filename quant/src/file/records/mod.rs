@@ -188,6 +188,11 @@ impl<W: Weights> Weights for Records<W> {
         self.inner.check()
     }
 
+    fn release(&self, name: &str) {
+        let stored = self.layers.get(name).map_or(name, Layer::weight);
+        self.inner.release(stored);
+    }
+
     fn listing(&self, name: &str) -> Option<Listing> {
         match self.layers.get(name) {
             Some(layer) => Some(layer.info.clone().into()),

@@ -56,6 +56,22 @@ struct Segment {
     bytes: u64,
 }
 
+impl Segment {
+    /// For each weight the buffer of a half, of `max_buffer` bytes at most, and its place there.
+    fn packed(&self, plan: &Plan, max_buffer: u64) -> Vec<(usize, Range<u64>)> {
+        let (mut buffer, mut end) = (0, 0);
+        let place = |&(weight, _): &(usize, usize)| {
+            let bytes = size(plan, weight);
+            if end > 0 && end + bytes > max_buffer {
+                (buffer, end) = (buffer + 1, 0);
+            }
+            end += bytes;
+            (buffer, end - bytes..end)
+        };
+        self.weights.iter().map(place).collect()
+    }
+}
+
 impl Residency {
     /// Chooses places for the weights of `plan` within `available` bytes (`None`: as many as there are). Weights for
     /// which `held` is true are on the device already and take nothing.
@@ -77,7 +93,12 @@ impl Residency {
             return Ok(residency);
         };
         let segments = segments(plan, &fresh);
-        let largest = segments.iter().map(|s| s.bytes).max().unwrap_or(0);
+        // Large enough for each segment in its turn.
+        let mut half = Half::default();
+        for segment in &segments {
+            half.cover(&segment.packed(plan, max_buffer));
+        }
+        let largest = half.buffers.iter().sum::<u64>();
         if largest > available {
             return Err(Error::OutOfMemory {
                 what: "the weights of one part of the model".into(),
@@ -158,6 +179,18 @@ struct Half {
     free: usize,
 }
 
+impl Half {
+    /// Grows until it holds what was packed.
+    fn cover(&mut self, packed: &[(usize, Range<u64>)]) {
+        for (buffer, bytes) in packed {
+            if self.buffers.len() <= *buffer {
+                self.buffers.resize(buffer + 1, 0);
+            }
+            self.buffers[*buffer] = self.buffers[*buffer].max(bytes.end);
+        }
+    }
+}
+
 impl Rings {
     fn new(halves: usize, max_buffer: u64) -> Self {
         Self {
@@ -171,21 +204,13 @@ impl Rings {
     fn take(&mut self, plan: &Plan, segment: &Segment, residency: &mut Residency) {
         let count = self.halves.len();
         let half = &mut self.halves[self.next];
-        let (mut buffer, mut end) = (0, 0u64);
-        for &(weight, first) in &segment.weights {
-            let bytes = size(plan, weight);
-            if end > 0 && end + bytes > self.max_buffer {
-                (buffer, end) = (buffer + 1, 0);
-            }
-            if half.buffers.len() == buffer {
-                half.buffers.push(0);
-            }
+        let packed = segment.packed(plan, self.max_buffer);
+        half.cover(&packed);
+        for (&(weight, first), (buffer, bytes)) in segment.weights.iter().zip(packed) {
             residency.places[weight] = Place::Ring {
                 buffer: buffer * count + self.next,
-                offset: end,
+                offset: bytes.start,
             };
-            end += bytes;
-            half.buffers[buffer] = half.buffers[buffer].max(end);
             residency.streamed += plan.weights[weight].bytes();
             residency.uploads.push(Upload {
                 weight,

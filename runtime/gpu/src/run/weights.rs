@@ -126,6 +126,14 @@ pub(super) fn pieces(plan: &Plan, index: usize, window: &Range<usize>) -> Result
 
 /// Writes a piece as the kernels want it.
 pub(super) fn fill(plan: &Plan, weights: &dyn Weights, piece: &Piece, staged: &mut Staged) -> Result<()> {
+    stage(plan, weights, piece, staged)?;
+    if piece.last {
+        weights.release(&plan.weights[piece.weight].name);
+    }
+    Ok(())
+}
+
+fn stage(plan: &Plan, weights: &dyn Weights, piece: &Piece, staged: &mut Staged) -> Result<()> {
     let weight = &plan.weights[piece.weight];
     let info = weights
         .info(&weight.name)

@@ -5,6 +5,7 @@ mod budgets;
 mod graphs;
 mod kernels;
 mod large;
+mod loading;
 mod plans;
 mod references;
 mod runs;
