@@ -42,11 +42,12 @@ impl Factors {
         }
     }
 
-    /// The same for a product without matrices.
-    pub fn without_matrices(self) -> Self {
-        match self.matrix() {
-            Some(_) => Self::F16,
-            None => self,
+    /// The same numbers for a product that keeps them in registers: compilers may leave out a way to f16 and back, but
+    /// not that into words.
+    pub fn in_registers(self) -> Self {
+        match self {
+            Self::F32 => Self::F32,
+            _ => Self::PackedF16,
         }
     }
 

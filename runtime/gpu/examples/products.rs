@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .filter(|f| f.rounded() == round && features.cover(f.needs()));
     let variants: Vec<(Tile, Factors)> = factors
         .flat_map(|f| Tile::ALL.map(|t| (t, f)))
-        .filter(|(t, f)| *t != Tile::FewRows || (shape[0] <= FEW_ROWS && f.matrix().is_none()))
+        .filter(|(t, f)| *t != Tile::FewRows || (shape[0] <= FEW_ROWS && *f == f.in_registers()))
         .collect();
     if print.is_some() {
         for (tile, factors) in variants {

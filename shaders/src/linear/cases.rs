@@ -71,7 +71,7 @@ pub fn cases() -> Vec<Case> {
             let arithmetic = float(weight, factors);
             case(arithmetic, plain, [70, 131, k], flags::BIAS, true, tiled);
             case(arithmetic, Epilogue::Residual, [7, 5, k], EVERYTHING, true, square);
-            if factors.matrix().is_none() {
+            if factors == factors.in_registers() {
                 case(arithmetic, Epilogue::Residual, [7, 5, k], EVERYTHING, true, few);
             }
         }

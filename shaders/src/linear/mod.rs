@@ -52,6 +52,8 @@ pub enum Tile {
     Large,
     /// 128 rows x 32 columns: for few columns.
     Tall,
+    /// 32 rows x 128 columns: for rather few rows.
+    Flat,
     /// Up to [`FEW_ROWS`] rows x 4 columns, 64 invocations along K.
     FewRows,
 }
@@ -64,10 +66,10 @@ const LARGE: u64 = 1 << 19;
 
 impl Tile {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Square, Self::Large, Self::Tall, Self::FewRows];
+    pub const ALL: [Self; 5] = [Self::Square, Self::Large, Self::Tall, Self::Flat, Self::FewRows];
 
     /// Those with rows and columns.
-    pub const MANY: [Self; 3] = [Self::Square, Self::Large, Self::Tall];
+    pub const MANY: [Self; 4] = [Self::Square, Self::Large, Self::Tall, Self::Flat];
 
     /// The choice for an output of `m` x `n`.
     pub fn choose(m: u32, n: u32) -> Self {
@@ -82,6 +84,8 @@ impl Tile {
     pub(crate) fn choose_many(m: u32, n: u32) -> Self {
         if n <= 32 {
             Self::Tall
+        } else if m <= 32 {
+            Self::Flat
         } else if u64::from(m) * u64::from(n) >= LARGE {
             Self::Large
         } else {
@@ -94,6 +98,7 @@ impl Tile {
             Self::Square => "square",
             Self::Large => "large",
             Self::Tall => "tall",
+            Self::Flat => "flat",
             Self::FewRows => "few_rows",
         }
     }
@@ -103,6 +108,7 @@ impl Tile {
             Self::Square => (8, 16, 1),
             Self::Large => (16, 8, 2),
             Self::Tall => (16, 8, 1),
+            Self::Flat => (4, 32, 1),
             Self::FewRows => (1, 1, 1),
         };
         Layout { down, across, quads }
@@ -146,7 +152,11 @@ impl Layout {
 
     /// How four subgroups divide it, along rows and columns.
     pub(crate) fn roles(&self) -> [u32; 2] {
-        if self.columns() < 64 { [4, 1] } else { [2, 2] }
+        match (self.rows(), self.columns()) {
+            (_, ..64) => [4, 1],
+            (..64, _) => [1, 4],
+            _ => [2, 2],
+        }
     }
 
     /// Loads of four elements that an invocation does for 16 steps of A.
@@ -204,7 +214,7 @@ pub struct Linear {
     pub arithmetic: Arithmetic,
     /// See [`Epilogue`].
     pub epilogue: Epilogue,
-    /// See [`Tile`]; for few rows there are no matrices.
+    /// See [`Tile`]; few rows are multiplied in registers ([`Factors::in_registers`]).
     pub tile: Tile,
 }
 
@@ -256,7 +266,8 @@ impl Kernel for Linear {
         for arithmetic in Arithmetic::all() {
             for epilogue in Epilogue::ALL {
                 for tile in Tile::ALL {
-                    if tile == Tile::FewRows && arithmetic.factors().matrix().is_some() {
+                    let factors = arithmetic.factors();
+                    if tile == Tile::FewRows && factors != factors.in_registers() {
                         continue;
                     }
                     all.push(Self {

@@ -91,7 +91,7 @@ impl Emitter<'_> {
         } else {
             let factors = match (op.precise, tile) {
                 (true, _) => Factors::F32,
-                (false, Tile::FewRows) => self.factors().without_matrices(),
+                (false, Tile::FewRows) => self.factors().in_registers(),
                 (false, _) => self.factors(),
             };
             let arithmetic = linear::Arithmetic::Float {
