@@ -56,6 +56,7 @@ fn shape() -> StepShape {
         text_rows: 5,
         image_rows: 0,
         timesteps: 1,
+        prompted: false,
         branches: vec!["only".into()],
         expert: "only".into(),
         text_keys: TextKeys::default(),

@@ -42,7 +42,7 @@ impl WeightType {
     }
 
     /// As part of a shader's name.
-    pub(crate) fn name(self) -> String {
+    pub fn name(self) -> String {
         self.0.name().to_lowercase().replace(' ', "_")
     }
 

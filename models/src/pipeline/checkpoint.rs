@@ -6,7 +6,7 @@ use std::path::Path;
 use kinora_quant::{Tensor, Weights, file};
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Embedding, Progress, Settings};
+use super::{Condition, Embedding, Progress, Settings, StepCache};
 use crate::noise::{Generator, GeneratorState};
 use crate::sampler::SamplerState;
 use crate::wan::Model;
@@ -46,6 +46,8 @@ struct Header {
     latent: [usize; 3],
     sampler: SamplerState,
     history: usize,
+    #[serde(default)]
+    step_cache: Option<StepCache>,
     tokens: Vec<usize>,
     /// Noise generator after the initial noise was drawn.
     generator: GeneratorState,
@@ -67,6 +69,13 @@ impl Checkpoint {
         if let Some(sample) = sampler.last_sample.take() {
             put("last_sample", &sample);
         }
+        let mut step_cache = self.progress.step_cache.clone();
+        for (name, values) in step_cache.iter_mut().flat_map(StepCache::tensors) {
+            // There are none before the first step.
+            if !values.is_empty() {
+                put(name, values);
+            }
+        }
         for (index, embedding) in self.text.iter().enumerate() {
             put(&format!("text.{index}"), &embedding.rows);
         }
@@ -85,6 +94,7 @@ impl Checkpoint {
             latent: self.settings.latent(model),
             sampler,
             history: history.len(),
+            step_cache: self.progress.step_cache.clone(),
             tokens: self.text.iter().map(|t| t.tokens).collect(),
             generator: generator.state(),
         };
@@ -118,6 +128,10 @@ impl Checkpoint {
             .map(|i| get(&format!("history.{i}")))
             .collect::<Result<_>>()?;
         sampler.last_sample = optional("last_sample")?;
+        let mut step_cache = header.step_cache;
+        for (name, values) in step_cache.iter_mut().flat_map(StepCache::tensors) {
+            *values = optional(name)?.unwrap_or_default();
+        }
         let text = header
             .tokens
             .iter()
@@ -141,6 +155,7 @@ impl Checkpoint {
             progress: Progress {
                 latent: get("latent")?,
                 sampler,
+                step_cache,
             },
             text,
             condition,
@@ -160,12 +175,16 @@ impl Checkpoint {
         };
         let rows = model.text_rows * model.text_config.d_model;
         let solver = &self.progress.sampler;
+        let mut step_cache = self.progress.step_cache.clone();
+        let fits_cache = |(_, values): (_, &mut Vec<f32>)| values.len() == latent || values.is_empty();
         let fits = self.progress.latent.len() == latent
             && solver
                 .history
                 .iter()
                 .chain(&solver.last_sample)
                 .all(|t| t.len() == latent)
+            && step_cache.iter_mut().flat_map(StepCache::tensors).all(fits_cache)
+            && step_cache.is_some() == self.settings.step_cache.is_some()
             && (1..=2).contains(&self.text.len())
             && self.text.iter().all(|t| t.rows.len() == rows)
             && condition;

@@ -3,7 +3,8 @@
 use kinora_graph::{Executor, HostTensor, ProgramId};
 
 use super::plan::step_shape;
-use super::{Condition, Embedding, Event, Listener, Settings, Stage, StageControl};
+use super::step_cache::FIRST_STEPS;
+use super::{Condition, Embedding, Event, Listener, Settings, Stage, StageControl, StepCache};
 use crate::noise;
 use crate::sampler::{Preset, Sampler, SamplerState};
 use crate::wan::Model;
@@ -18,6 +19,8 @@ pub struct Progress {
     pub latent: Vec<f32>,
     /// History of the solver; its `next_step` counts the steps done.
     pub sampler: SamplerState,
+    /// What is known of computed steps, where steps may be skipped.
+    pub step_cache: Option<StepCache>,
 }
 
 /// The noise that a run with these settings starts from, `[z_dim, F, h, w]`: torch's CPU generator.
@@ -35,6 +38,7 @@ pub struct Denoiser<'a> {
     text: &'a [Embedding],
     sampler: Box<dyn Sampler>,
     latent: Vec<f32>,
+    step_cache: Option<StepCache>,
     done: usize,
     text_keys: TextKeys,
     /// The expert whose programs are on the device.
@@ -66,6 +70,7 @@ impl<'a> Denoiser<'a> {
             text,
             sampler,
             latent,
+            step_cache: settings.step_cache.map(|_| StepCache::default()),
             done: 0,
             text_keys: TextKeys::default(),
             loaded: None,
@@ -83,6 +88,7 @@ impl<'a> Denoiser<'a> {
         self.done = progress.sampler.next_step;
         self.sampler.restore(progress.sampler)?;
         self.latent = progress.latent;
+        self.step_cache = progress.step_cache;
         Ok(())
     }
 
@@ -91,12 +97,18 @@ impl<'a> Denoiser<'a> {
         Progress {
             latent: self.latent.clone(),
             sampler: self.sampler.state(),
+            step_cache: self.step_cache.clone(),
         }
     }
 
     /// Steps done.
     pub fn steps_done(&self) -> usize {
         self.done
+    }
+
+    /// Those of them that were not computed.
+    pub fn steps_skipped(&self) -> usize {
+        self.step_cache.as_ref().map_or(0, StepCache::skipped)
     }
 
     /// The latent after the steps done.
@@ -111,19 +123,39 @@ impl<'a> Denoiser<'a> {
             self.overlay_first_frame();
             return Ok(false);
         }
-        let timestep = self.sampler.schedule().timesteps[self.done];
+        let timesteps = &self.sampler.schedule().timesteps;
+        let timestep = timesteps[self.done];
         let low = self.model.is_low(timestep);
-        let guidance = self.settings.guidance[usize::from(low)];
-        let guided = guidance > 1.0 && self.text.len() > 1;
-        self.load(executor, listener, low, guided)?;
-
-        let mut control = StageControl {
-            listener,
-            stage: Stage::Sampling,
-            index: self.done,
-            count,
+        let switched = self.done > 0 && self.model.is_low(timesteps[self.done - 1]) != low;
+        let visible = self.visible_latent();
+        let reused = match (&mut self.step_cache, self.settings.step_cache) {
+            (Some(cache), Some(threshold)) => {
+                let may_skip = self.done >= FIRST_STEPS && self.done + 1 < count && !switched;
+                cache.reuse(&visible, threshold, may_skip)
+            }
+            _ => None,
         };
-        let velocity = self.velocity(executor, &mut control, timestep, guidance)?;
+        let skipped = reused.is_some();
+        let velocity = match reused {
+            Some(velocity) => velocity,
+            None => {
+                let guidance = self.settings.guidance[usize::from(low)];
+                let guided = guidance > 1.0 && self.text.len() > 1;
+                self.load(executor, listener, low, guided)?;
+                let mut control = StageControl {
+                    listener,
+                    stage: Stage::Sampling,
+                    index: self.done,
+                    count,
+                };
+                let [velocity, prompted] = self.velocity(executor, &mut control, &visible, timestep, guidance)?;
+                let velocity = velocity.expect("the graph has this output");
+                if let Some(cache) = &mut self.step_cache {
+                    cache.keep(&visible, prompted.unwrap_or_else(|| velocity.clone()), &velocity);
+                }
+                velocity
+            }
+        };
         check_usable("sampling", &velocity)?;
         self.sampler.step(self.done, &velocity, &mut self.latent);
         self.done += 1;
@@ -132,7 +164,11 @@ impl<'a> Denoiser<'a> {
         if self.settings.preset == Preset::Official {
             self.overlay_first_frame();
         }
-        listener.event(&Event::Step { done: self.done, count });
+        listener.event(&Event::Step {
+            done: self.done,
+            count,
+            skipped,
+        });
         Ok(true)
     }
 
@@ -144,22 +180,31 @@ impl<'a> Denoiser<'a> {
         executor.clear_states();
     }
 
-    /// The guided velocity `[z_dim, F, h, w]` of the current latent.
+    /// The latent as the transformer sees it, `[z_dim, F, h, w]`.
+    fn visible_latent(&self) -> Vec<f32> {
+        let mut latent = self.latent.clone();
+        if let Condition::FirstFrame(frame) = self.condition {
+            let [f, h, w] = self.settings.latent(self.model);
+            overlay(&mut latent, frame, f, h * w);
+        }
+        latent
+    }
+
+    /// The velocity `[z_dim, F, h, w]` at a latent, guided, and the one with the prompt alone where the graph says it.
     fn velocity(
         &mut self,
         executor: &mut dyn Executor,
         control: &mut StageControl<'_>,
+        visible: &[f32],
         timestep: f32,
         guidance: f64,
-    ) -> Result<Vec<f32>> {
+    ) -> Result<[Option<Vec<f32>>; 2]> {
         let config = &self.model.high.config;
         let latent_shape = self.settings.latent(self.model);
         let [f, h, w] = latent_shape;
-        let mut input = self.latent.clone();
-        match self.condition {
-            Condition::None => {}
-            Condition::Channels(channels) => input.extend_from_slice(channels),
-            Condition::FirstFrame(frame) => overlay(&mut input, frame, f, h * w),
+        let mut input = visible.to_vec();
+        if let Condition::Channels(channels) = self.condition {
+            input.extend_from_slice(channels);
         }
         let latent = HostTensor::f32(&[config.in_channels, f, h, w], input);
         let times = if matches!(self.condition, Condition::FirstFrame(_)) {
@@ -186,10 +231,8 @@ impl<'a> Denoiser<'a> {
         }
         inputs.extend(loaded.text.iter().map(|(name, text)| (name.as_str(), text)));
         let mut outputs = executor.run(loaded.step, &inputs, control)?;
-        Ok(outputs
-            .remove("velocity")
-            .expect("the graph has this output")
-            .into_f32()?)
+        let mut take = |name: &str| outputs.remove(name).map(HostTensor::into_f32).transpose();
+        Ok([take("velocity")?, take("prompted")?])
     }
 
     /// Puts an expert's programs on the device in place of the other's, and makes its keys and values of the text.

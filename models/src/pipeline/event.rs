@@ -68,6 +68,8 @@ pub enum Event {
         done: usize,
         /// Steps in all.
         count: usize,
+        /// Whether this one was not computed: see [`super::StepCache`].
+        skipped: bool,
     },
     /// A stage ended.
     Finished {

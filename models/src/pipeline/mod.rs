@@ -8,6 +8,7 @@ mod denoise;
 mod event;
 mod plan;
 mod settings;
+mod step_cache;
 mod text;
 
 pub use checkpoint::Checkpoint;
@@ -17,6 +18,7 @@ pub use denoise::{Denoiser, Progress, initial_noise};
 pub use event::{Event, Listener, Silent, Stage};
 pub use plan::{Plan, PlannedStage};
 pub use settings::Settings;
+pub use step_cache::StepCache;
 pub use text::{Embedding, encode_text};
 
 use kinora_graph::Control;

@@ -292,6 +292,7 @@ pub(super) fn step_shape(
         text_rows: model.text_rows,
         image_rows: 0,
         timesteps: 1 + usize::from(first_frame),
+        prompted: guided && settings.step_cache.is_some(),
         branches: branches.iter().map(|b| (*b).to_owned()).collect(),
         expert: if low { "low" } else { "high" }.to_owned(),
         text_keys,

@@ -33,6 +33,10 @@ pub struct Settings {
     /// Whose sigma grid, timestep rounding and text cleaning to follow.
     #[serde(with = "by_name")]
     pub preset: Preset,
+    /// Threshold of [`super::StepCache`]: the relative change of the output that may go uncomputed. `None` computes all
+    /// steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_cache: Option<f64>,
     /// Seed of the noise.
     pub seed: u64,
 }
@@ -53,6 +57,7 @@ impl Settings {
             shift: defaults.shift,
             sampler: SamplerKind::default(),
             preset,
+            step_cache: None,
             seed,
         }
     }
@@ -126,6 +131,15 @@ impl Settings {
             return Err(Error::Setting {
                 setting: "--guidance",
                 why: "it must be a finite number".into(),
+            });
+        }
+        if self
+            .step_cache
+            .is_some_and(|threshold| !(0.0..=1.0).contains(&threshold))
+        {
+            return Err(Error::Setting {
+                setting: "--step-cache",
+                why: "the threshold lies between 0 and 1; 0.05 is usual, more skips more".into(),
             });
         }
         self.sampler().map(drop)

@@ -22,6 +22,8 @@ pub struct StepShape {
     /// Passes in one step, e.g. `["positive", "negative"]`: each has its own text. Two passes are guided:
     /// `velocity = guidance[0] · first + guidance[1] · second`.
     pub branches: Vec<String>,
+    /// Whether the first pass's velocity is an output of its own, `prompted`.
+    pub prompted: bool,
     /// Prefix of the states that hold keys and values, one per expert.
     pub expert: String,
     /// Where keys and values of the text (and of the image) come from.
@@ -67,7 +69,7 @@ pub fn text_graph(config: &TransformerConfig, weights: &dyn Weights, shape: &Ste
 /// Inputs: `latent` `[in_channels, F, H, W]`; `time` `[timesteps, freq_dim]` sinusoids; `rows` `[L]` (u32), each
 /// token's row of `time`, where there are several; `guidance` `[2]` for two branches; with [`TextKeys::Inline`] also the
 /// inputs of [`text_graph`], the text as `text.{branch}`.
-/// Output: `velocity` `[out_channels, F, H, W]`.
+/// Output: `velocity` `[out_channels, F, H, W]`; where asked for `prompted` of the same shape.
 pub fn step_graph(config: &TransformerConfig, weights: &dyn Weights, shape: &StepShape) -> Result<Graph> {
     let mut b = Builder::new(weights);
     let root = Scope::root();
@@ -167,6 +169,9 @@ pub fn step_graph(config: &TransformerConfig, weights: &dyn Weights, shape: &Ste
         let patch: usize = config.patch_size.iter().product();
         let y = b.linear_precise(&root, "proj_out", y, config.out_channels * patch, PLAIN)?;
         velocities.push(unpatchify(&mut b, config, y, shape.latent)?);
+    }
+    if shape.prompted {
+        b.output("prompted", velocities[0]);
     }
     let velocity = match velocities.as_slice() {
         [one] => *one,

@@ -60,6 +60,7 @@ fn step(executor: &mut dyn Executor, file: &Path, blocks: Option<usize>) -> anyh
         text_rows: TEXT_ROWS,
         image_rows: 0,
         timesteps: 1,
+        prompted: false,
         branches: vec!["positive".into(), "negative".into()],
         expert: "only".into(),
         text_keys: TextKeys::Inline,

@@ -3,5 +3,6 @@
 mod budgets;
 mod goldens;
 mod manifests;
+mod step_cache;
 mod text_keys;
 mod tiles;

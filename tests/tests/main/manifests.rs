@@ -60,6 +60,7 @@ fn transformer_graphs(variant: &str, weights: &dyn Weights) -> Vec<Graph> {
         text_rows: 512,
         image_rows,
         timesteps: 1,
+        prompted: false,
         branches: vec!["positive".into()],
         expert: "high".into(),
         text_keys: TextKeys::States,

@@ -57,6 +57,7 @@ fn image_tokens_give_the_same_bits_both_ways() {
         text_rows: 9,
         image_rows: 17,
         timesteps: 1,
+        prompted: false,
         branches: vec!["positive".into(), "negative".into()],
         expert: "high".into(),
         text_keys: TextKeys::States,

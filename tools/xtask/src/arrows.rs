@@ -25,6 +25,7 @@ const RULES: &[Rule] = &[
     plain("kinora-models", &["kinora-graph", "kinora-quant"]),
     graphics("kinora", HOUSE),
     graphics("kinora-tests", HOUSE),
+    graphics("kinora-isa", &["kinora-shaders", "kinora-quant"]),
     plain("xtask", &[]),
 ];
 
@@ -51,7 +52,7 @@ const fn graphics(name: &'static str, may: &'static [&'static str]) -> Rule {
     Rule { name, may, graphics }
 }
 
-/// The libraries that only the runtime may know.
+/// The libraries that only the runtime and tools may know.
 const GRAPHICS: &[&str] = &["wgpu", "wgpu-core", "wgpu-hal", "naga"];
 
 /// Checks the workspace; the result says what was found.

@@ -4,6 +4,7 @@ mod arrows;
 mod demo;
 mod driver;
 mod fuzz;
+mod isa;
 mod licences;
 mod metadata;
 mod process;
@@ -34,6 +35,8 @@ enum Task {
     Licences,
     /// Run coverage-guided fuzzing of the file readers (needs a nightly toolchain).
     Fuzz(fuzz::Arguments),
+    /// Compile the kernels for AMD's and Intel's chips, and tell what changed in what the compilers make of them.
+    Isa(isa::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Arrows => arrows::run().map(|line| println!("{line}")),
         Task::Licences => licences::run().map(|line| println!("{line}")),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Isa(arguments) => isa::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -156,6 +156,11 @@ pub struct ClipArgs {
     /// Whose sigma grid, timestep rounding and defaults to follow: official, diffusers or comfy
     #[arg(long)]
     pub preset: Option<Preset>,
+    /// Skip steps in which little would change, by EasyCache's rule with this threshold (0.05 where none is given): faster, another clip
+    ///
+    /// The first seven steps, the last one and each expert's first are always computed.
+    #[arg(long, value_name = "THRESHOLD", num_args = 0..=1, default_missing_value = "0.05")]
+    pub step_cache: Option<f64>,
     /// Seed of the noise, as in PyTorch on the CPU; random and printed where not given
     #[arg(long)]
     pub seed: Option<u64>,

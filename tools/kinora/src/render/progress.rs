@@ -64,7 +64,12 @@ impl Reporter {
                 bar.enable_steady_tick(Duration::from_millis(500));
             }
             Event::Progress { done, .. } => bar.set_position((done * SCALE as f64) as u64),
-            Event::Step { done, count } => bar.set_message(format!("step {done}/{count}")),
+            Event::Step { done, count, skipped } => {
+                bar.set_message(format!(
+                    "step {done}/{count}{}",
+                    if *skipped { " (skipped)" } else { "" }
+                ));
+            }
             Event::Finished { .. } => bar.finish(),
             Event::Warning(text) => bar.suspend(|| eprintln!("warning: {text}")),
             Event::Loading { done, total, .. } if done < total => {
@@ -78,9 +83,10 @@ impl Reporter {
     fn line(&mut self, event: &Event) {
         let seconds = self.stage_started.elapsed().as_secs_f64();
         match event {
-            Event::Step { done, count } => {
+            Event::Step { done, count, skipped } => {
                 let left = seconds / *done as f64 * (count - done) as f64;
-                eprintln!("sampling: step {done}/{count}, {seconds:.1} s, about {left:.0} s left");
+                let skipped = if *skipped { " skipped" } else { "" };
+                eprintln!("sampling: step {done}/{count}{skipped}, {seconds:.1} s, about {left:.0} s left");
             }
             Event::Finished { stage: Stage::Sampling } => {}
             Event::Finished { stage } => eprintln!("{stage}: done in {seconds:.1} s"),
@@ -104,7 +110,9 @@ impl Reporter {
             Event::Progress { stage, done } => {
                 json!({ "event": "progress", "stage": stage, "done": done, "seconds": seconds })
             }
-            Event::Step { done, count } => json!({ "event": "step", "done": done, "count": count, "seconds": seconds }),
+            Event::Step { done, count, skipped } => {
+                json!({ "event": "step", "done": done, "count": count, "skipped": skipped, "seconds": seconds })
+            }
             Event::Finished { stage } => json!({ "event": "finished", "stage": stage, "seconds": seconds }),
             Event::Warning(text) => json!({ "event": "warning", "text": text }),
         });

@@ -293,6 +293,13 @@ impl<'a> Render<'a> {
         }
         denoiser.release(executor);
         self.reporter.event(&Event::Finished { stage: Stage::Sampling });
+        if settings.step_cache.is_some() {
+            let (all, skipped) = (denoiser.steps_done(), denoiser.steps_skipped());
+            let event = json!({ "event": "step_cache", "steps": all, "skipped": skipped });
+            let times = all as f64 / (all - skipped).max(1) as f64;
+            let text = format!("step cache: {skipped} of {all} steps skipped, sampling about {times:.2} times as fast");
+            self.reporter.tell(&event, &text);
+        }
         if let Some(path) = &self.args.save_latents {
             state(denoiser.progress())?.save(path, model)?;
         }

@@ -127,6 +127,7 @@ fn apply(clip: &ClipArgs, settings: &mut Settings) -> Result<(), Misuse> {
     settings.steps = clip.steps.unwrap_or(settings.steps);
     settings.shift = clip.shift.unwrap_or(settings.shift);
     settings.sampler = clip.sampler.unwrap_or(settings.sampler);
+    settings.step_cache = clip.step_cache.or(settings.step_cache);
     settings.guidance = match clip.guidance.as_slice() {
         [] => settings.guidance,
         [both] => [*both; 2],

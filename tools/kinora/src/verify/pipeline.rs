@@ -129,6 +129,7 @@ fn settings(case: &Case, model: &Model) -> Result<Settings> {
         shift: defaults.shift,
         sampler: SamplerKind::UniPc,
         preset: Preset::Diffusers,
+        step_cache: None,
         seed: 0,
     })
 }

@@ -56,6 +56,7 @@ pub(crate) fn compute(case: &Case, session: &mut Session<'_>) -> Result<Tensors>
             text_rows,
             image_rows: image.map_or(0, |(shape, _)| shape[1]),
             timesteps: distinct.len(),
+            prompted: false,
             branches: vec!["case".into()],
             expert: "case".into(),
             text_keys: TextKeys::States,
