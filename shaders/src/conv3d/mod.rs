@@ -24,9 +24,9 @@ pub struct Conv3d {
 }
 
 impl Conv3d {
-    /// The tile for `m` output voxels and `n` output channels.
-    pub fn tile(m: u32, n: u32) -> Tile {
-        Tile::choose_many(m, n)
+    /// The tile for `m` output voxels and `n` output channels; see [`Tile::choose`].
+    pub fn tile(m: u32, n: u32, large: bool) -> Tile {
+        Tile::choose_many(m, n, large)
     }
 }
 

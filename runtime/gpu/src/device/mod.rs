@@ -31,6 +31,7 @@ pub(crate) use transfer::{Feed, STAGE, STAGING, Staged};
 /// An open device. Shared by the executors that run on it.
 pub struct Device {
     description: AdapterDescription,
+    large_tiles: bool,
     features: Features,
     raw: wgpu::Device,
     queue: wgpu::Queue,
@@ -75,6 +76,8 @@ impl Device {
         })?;
         let faults = Faults::watch(&raw, &description.name);
         let mut device = Self {
+            // Hardware with narrow subgroups (Intel's) has half the registers for an invocation, and large tiles spill.
+            large_tiles: description.class == DeviceClass::Software || adapter.get_info().subgroup_min_size >= 32,
             description,
             features,
             raw,
@@ -102,6 +105,7 @@ impl Device {
             storage_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
             speed: self.description.class.speed(),
+            large_tiles: self.large_tiles,
             features: self.features,
         }
     }
