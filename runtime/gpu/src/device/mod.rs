@@ -2,6 +2,7 @@
 
 mod adapters;
 mod faults;
+mod guards;
 mod ledger;
 mod memory;
 mod pipelines;
@@ -35,6 +36,7 @@ pub struct Device {
     features: Features,
     raw: wgpu::Device,
     queue: wgpu::Queue,
+    checks: wgpu::ShaderRuntimeChecks,
     faults: Arc<Faults>,
     ledger: Arc<Ledger>,
     pipelines: Mutex<Pipelines>,
@@ -74,6 +76,7 @@ impl Device {
             why: format!("the driver refused to open it: {e}"),
             remedy: "update the driver, choose another device (`kinora devices`), or use `--device cpu`".into(),
         })?;
+        let checks = guards::checks(&adapter);
         let faults = Faults::watch(&raw, &description.name);
         let mut device = Self {
             // Hardware with narrow subgroups (Intel's) has half the registers for an invocation, and large tiles spill.
@@ -82,6 +85,7 @@ impl Device {
             features,
             raw,
             queue,
+            checks,
             faults,
             ledger: Arc::default(),
             pipelines: Mutex::default(),
