@@ -1,5 +1,7 @@
 //! What every kernel says of itself.
 
+use crate::Features;
+
 /// How a binding is used. The order of a shader's bindings is the order of their binding numbers in group 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BindingKind {
@@ -32,17 +34,9 @@ pub struct Shader {
     pub bindings: &'static [Binding],
     /// Invocations per workgroup.
     pub workgroup_size: [u32; 3],
+    /// What it needs beyond core WebGPU.
+    pub needs: Features,
 }
-
-impl Shader {
-    /// Whether it needs arithmetic in half precision, which not every device has.
-    pub fn needs_f16(&self) -> bool {
-        self.source.starts_with(ENABLE_F16)
-    }
-}
-
-/// First line of shaders with arithmetic in half precision.
-pub(crate) const ENABLE_F16: &str = "enable f16;";
 
 /// A variant of a kernel: a small value that decides the text. Shapes are never part of it; they
 /// travel in [`Kernel::Params`], so that a new size needs no new pipeline.

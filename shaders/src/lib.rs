@@ -15,6 +15,8 @@
 
 pub mod activation;
 pub mod call;
+pub mod factors;
+pub mod features;
 pub mod flags;
 pub mod kernel;
 pub mod table;
@@ -45,5 +47,7 @@ pub mod unary;
 
 pub use activation::Activation;
 pub use call::Call;
+pub use factors::Factors;
+pub use features::Features;
 pub use kernel::{Binding, BindingKind, Kernel, Shader};
 pub use weight::WeightType;

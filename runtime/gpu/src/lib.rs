@@ -9,7 +9,9 @@ pub mod plan;
 pub mod run;
 
 pub use device::{
-    AdapterDescription, DEVICE_VARIABLE, Device, DeviceClass, DeviceMemory, Ledger, Probe, Timing, adapters,
+    AdapterDescription, DEVICE_VARIABLE, Device, DeviceClass, DeviceMemory, Ledger, Probe, TIER_VARIABLE, Tier, Timing,
+    adapters,
 };
+pub use kinora_shaders::Features;
 pub use plan::{Capabilities, Options, Plan, Speed};
 pub use run::GpuExecutor;

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena, flat_grid};
 use crate::text::Text;
-use crate::{Binding, Kernel, Shader};
+use crate::{Binding, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -41,6 +41,7 @@ impl Kernel for Copy {
         Shader {
             name: "copy".to_owned(),
             source: Text::new(include_str!("kernel.wgsl")).finish(),
+            needs: Features::default(),
             bindings: BINDINGS,
             workgroup_size: [256, 1, 1],
         }

@@ -4,9 +4,9 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::kernel::{ENABLE_F16, PARAMS, arena, flat_grid};
+use crate::kernel::{PARAMS, arena, flat_grid};
 use crate::text::Text;
-use crate::{Binding, Kernel, Shader};
+use crate::{Binding, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -91,13 +91,14 @@ impl Kernel for Peak {
         let text = Text::new(include_str!("kernel.wgsl"))
             .constant("STEPS", STEPS)
             .snippet("unit", unit)
-            .finish();
+            .with(Features {
+                f16: *self == Self::F16,
+                ..Features::default()
+            });
         Shader {
             name: name.to_owned(),
-            source: match self {
-                Self::F16 => format!("{ENABLE_F16}\n{text}"),
-                Self::F32 | Self::Dot4 => text,
-            },
+            needs: text.needs(),
+            source: text.finish(),
             bindings: BINDINGS,
             workgroup_size: [INVOCATIONS, 1, 1],
         }

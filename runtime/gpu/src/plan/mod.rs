@@ -14,6 +14,7 @@ pub use residency::{Place, Residency, Upload};
 
 use kinora_graph::{Cost, ElementType, Graph, MatrixLayout, Precision, Requirements, Result};
 use kinora_quant::DType;
+use kinora_shaders::Features;
 use kinora_shaders::kernel::Shader;
 use std::ops::Range;
 
@@ -46,6 +47,10 @@ pub struct Capabilities {
     pub uniform_alignment: u64,
     /// Decides where long dispatches are split.
     pub speed: Speed,
+    /// Whether invocations have the registers for large tiles of products.
+    pub large_tiles: bool,
+    /// What kernels may use beyond core WebGPU.
+    pub features: Features,
 }
 
 /// What a caller may choose.
