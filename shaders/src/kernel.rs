@@ -1,5 +1,7 @@
 //! What every kernel says of itself.
 
+use crate::Features;
+
 /// How a binding is used. The order of a shader's bindings is the order of their binding numbers in group 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BindingKind {
@@ -32,6 +34,8 @@ pub struct Shader {
     pub bindings: &'static [Binding],
     /// Invocations per workgroup.
     pub workgroup_size: [u32; 3],
+    /// What it needs beyond core WebGPU.
+    pub needs: Features,
 }
 
 /// A variant of a kernel: a small value that decides the text. Shapes are never part of it; they

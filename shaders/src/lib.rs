@@ -15,6 +15,8 @@
 
 pub mod activation;
 pub mod call;
+pub mod factors;
+pub mod features;
 pub mod flags;
 pub mod kernel;
 pub mod table;
@@ -25,6 +27,7 @@ pub mod attention;
 pub mod binary;
 pub mod combine;
 pub mod conv3d;
+pub mod copy;
 pub mod expert_weights;
 pub mod fill;
 pub mod gather;
@@ -33,6 +36,7 @@ pub mod grouped_linear;
 pub mod linear;
 pub mod matmul;
 pub mod norm;
+pub mod peak;
 pub mod qk_norm_rope;
 pub mod quantize_rows;
 pub mod rearrange;
@@ -43,5 +47,7 @@ pub mod unary;
 
 pub use activation::Activation;
 pub use call::Call;
+pub use factors::Factors;
+pub use features::Features;
 pub use kernel::{Binding, BindingKind, Kernel, Shader};
 pub use weight::WeightType;

@@ -3,37 +3,39 @@
 //! A kernel's `kernel.wgsl` is plain WGSL plus three directives, each alone on its line:
 //! - `//#include NAME` is replaced by a snippet: one of `shared/`, or one that the variant brings (`weight`);
 //! - `//#repeat $i COUNT` … `//#end` repeats the lines between, `$i` replaced by 0, 1, … (for accumulators that
-//!   must stay in registers whatever a driver's loop unrolling does); repeats may lie in one another;
+//!   must stay in registers whatever a driver's loop unrolling does); repeats may hold repeats;
 //! - constants of the variant come first, as `const NAME = value;` lines.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use kinora_quant::format::WGSL_BYTES;
 
-use crate::{Activation, WeightType, flags};
+use crate::linear::Tile;
+use crate::{Activation, Factors, Features, WeightType, flags};
 
 /// The snippets that any kernel may include.
-const SHARED: [(&str, &str); 8] = [
+const SHARED: [(&str, &str); 11] = [
     ("common", include_str!("shared/common.wgsl")),
     ("activation", include_str!("shared/activation.wgsl")),
     ("all_rows", include_str!("shared/all_rows.wgsl")),
     ("bytes", WGSL_BYTES),
     ("first_weight", include_str!("shared/first_weight.wgsl")),
-    ("gemm", include_str!("shared/gemm.wgsl")),
+    ("gemm_begin", include_str!("shared/gemm_begin.wgsl")),
+    ("gemm_fill", include_str!("shared/gemm_fill.wgsl")),
+    ("gemm_tiles", include_str!("shared/gemm_tiles.wgsl")),
+    ("load_x", include_str!("shared/load_x.wgsl")),
     ("reduce", include_str!("shared/reduce.wgsl")),
     ("weight_columns", include_str!("shared/weight_columns.wgsl")),
 ];
-
-/// Ways to fill the tile of B.
-pub(crate) const FILL_SINGLE: &str = include_str!("shared/fill_b_single.wgsl");
-const FILL_BLOCKS: &str = include_str!("shared/fill_b_blocks.wgsl");
 
 /// A text under construction.
 #[derive(Clone, Debug)]
 pub struct Text {
     source: &'static str,
     constants: Vec<(&'static str, String)>,
-    snippets: Vec<(&'static str, &'static str)>,
+    snippets: Vec<(&'static str, Cow<'static, str>)>,
+    needs: Features,
 }
 
 impl Text {
@@ -42,7 +44,8 @@ impl Text {
         Self {
             source,
             constants: Vec::new(),
-            snippets: SHARED.to_vec(),
+            snippets: SHARED.map(|(name, text)| (name, text.into())).to_vec(),
+            needs: Features::default(),
         }
     }
 
@@ -59,32 +62,81 @@ impl Text {
         self.snippet("activate", activation.snippet())
     }
 
-    /// Defines the snippets `weight` and `fill_b`: a weight's decoder, and how its elements get into a tile.
+    /// Defines the snippet `weight`: a weight's decoder.
     #[must_use]
     pub(crate) fn weight(self, weight: WeightType) -> Self {
-        let fill = if weight.by_blocks() { FILL_BLOCKS } else { FILL_SINGLE };
-        self.snippet("weight", weight.snippet()).snippet("fill_b", fill)
+        self.snippet("weight", weight.snippet())
     }
 
-    /// Defines the snippet `numbers`: products of f32, of operands rounded to f16 where `round` says so.
+    /// Defines the snippets `numbers`, `held_a` and `held_b`: products of f32 whose factors are held in these ways.
     #[must_use]
-    pub(crate) fn floats(self, round_a: bool, round_b: bool) -> Self {
+    pub(crate) fn floats(self, a: Factors, b: Factors) -> Self {
         self.snippet("numbers", include_str!("shared/numbers_f32.wgsl"))
-            .constant("ROUND_A", round_a)
-            .constant("ROUND_B", round_b)
+            .held(a, b)
     }
 
-    /// Defines the snippet `numbers`: products of signed bytes.
+    /// Defines the same snippets: products of signed bytes.
     #[must_use]
     pub(crate) fn bytes(self) -> Self {
         self.snippet("numbers", include_str!("shared/numbers_int8.wgsl"))
+            .held(Factors::F32, Factors::F32)
+    }
+
+    fn held(mut self, a: Factors, b: Factors) -> Self {
+        for (name, upper, lower, factors) in [("held_a", "A", "a", a), ("held_b", "B", "b", b)] {
+            let text = factors.snippet().replace("$S", upper).replace("$s", lower);
+            self.snippets.push((name, text.into()));
+            self.needs = self.needs.with(factors.needs());
+        }
+        self
+    }
+
+    /// Defines the snippet `gemm` and its constants.
+    #[must_use]
+    pub(crate) fn tile(mut self, tile: Tile, factors: Factors, b_columns_first: bool) -> Self {
+        let layout = tile.layout();
+        let gemm = match factors.matrix() {
+            None => {
+                self = self
+                    .constant("DOWN", layout.down)
+                    .constant("ACROSS", layout.across)
+                    .constant("QUADS", layout.quads);
+                include_str!("shared/gemm.wgsl").into()
+            }
+            Some(size) => {
+                let [down, across] = layout.roles();
+                self = self
+                    .constant("ROLES_DOWN", down)
+                    .constant("ROLES_ACROSS", across)
+                    .constant("DOWN", layout.rows() / down / size)
+                    .constant("ACROSS", layout.columns() / across / size);
+                let text = include_str!("shared/gemm_matrix.wgsl");
+                text.replace("$N", &size.to_string()).into()
+            }
+        };
+        self.snippets.push(("gemm", gemm));
+        self.constant("LOADS_A", layout.loads_a())
+            .constant("LOADS_B", layout.loads_b())
+            .constant("B_COLUMNS_FIRST", b_columns_first)
     }
 
     /// Defines the snippet `name`.
     #[must_use]
     pub fn snippet(mut self, name: &'static str, text: &'static str) -> Self {
-        self.snippets.push((name, text));
+        self.snippets.push((name, text.into()));
         self
+    }
+
+    /// Lets the text use `features`.
+    #[must_use]
+    pub(crate) fn with(mut self, features: Features) -> Self {
+        self.needs = self.needs.with(features);
+        self
+    }
+
+    /// What the text needs beyond core WebGPU.
+    pub(crate) fn needs(&self) -> Features {
+        self.needs
     }
 
     /// The complete WGSL.
@@ -93,6 +145,12 @@ impl Text {
     /// If a directive names what is not defined: a mistake in a kernel's text, which the crate's tests find.
     pub fn finish(self) -> String {
         let mut out = String::new();
+        if self.needs.f16 {
+            out.push_str("enable f16;\n");
+        }
+        if self.needs.matrix8 || self.needs.matrix16 {
+            out.push_str("enable wgpu_cooperative_matrix;\n");
+        }
         for (name, value) in &self.constants {
             writeln!(out, "const {name} = {value};").expect("a string takes all");
         }
@@ -146,22 +204,22 @@ impl Text {
     }
 }
 
-/// The lines up to the end of a repeat that has begun; others may lie within.
+/// The lines up to the `//#end` of the repeat that has begun.
 fn repeated<'a>(lines: &mut impl Iterator<Item = &'a str>) -> String {
-    let (mut body, mut open) = (String::new(), 1);
+    let (mut body, mut depth) = (String::new(), 1);
     for line in lines {
         match line.split_whitespace().next() {
-            Some("//#repeat") => open += 1,
-            Some("//#end") => open -= 1,
+            Some("//#repeat") => depth += 1,
+            Some("//#end") => depth -= 1,
             _ => {}
         }
-        if open == 0 {
-            return body;
+        if depth == 0 {
+            break;
         }
         body.push_str(line);
         body.push('\n');
     }
-    panic!("a repeat has an end");
+    body
 }
 
 /// A value in WGSL's spelling.
@@ -192,7 +250,7 @@ mod tests {
 
     #[test]
     fn directives_expand() {
-        let text = Text::new("//#include a\n//#repeat $i N\nlet x$i = $iu;\n//#end\nend")
+        let text = Text::new("//#include a\n//#repeat $i N\n//#repeat $j 1\nlet x$i = $iu + $ju;\n//#end\n//#end\nend")
             .constant("N", 2)
             .constant("B", true)
             .snippet("a", "// from a")
@@ -201,12 +259,9 @@ mod tests {
             text.starts_with("const N = 2u;\nconst B = true;\nconst HAS_BIAS = 1u;\n"),
             "{text}"
         );
-        assert!(text.ends_with("// from a\nlet x0 = 0u;\nlet x1 = 1u;\nend\n"), "{text}");
-    }
-
-    #[test]
-    fn repeats_lie_in_repeats() {
-        let text = Text::new("//#repeat $i 2\na$i\n//#repeat $j 2\nb$i$j\n//#end\n//#end\nend").finish();
-        assert!(text.ends_with("a0\nb00\nb01\na1\nb10\nb11\nend\n"), "{text}");
+        assert!(
+            text.ends_with("// from a\nlet x0 = 0u + 0u;\nlet x1 = 1u + 0u;\nend\n"),
+            "{text}"
+        );
     }
 }

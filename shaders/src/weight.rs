@@ -41,11 +41,6 @@ impl WeightType {
         k.next_multiple_of(self.0.format().block as u32)
     }
 
-    /// Whether decoding four neighbours together is less work than decoding each.
-    pub(crate) fn by_blocks(self) -> bool {
-        !matches!(self.0, DType::F32 | DType::F16 | DType::BF16)
-    }
-
     /// As part of a shader's name.
     pub fn name(self) -> String {
         self.0.name().to_lowercase().replace(' ', "_")

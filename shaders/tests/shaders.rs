@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kinora_shaders::{BindingKind, Shader, table};
+use kinora_shaders::{BindingKind, Features, Shader, table};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess};
@@ -12,13 +12,19 @@ const STORAGE_BUFFERS: usize = 8;
 const WORKGROUP_MEMORY: u32 = 16 * 1024;
 const INVOCATIONS: u32 = 256;
 
-/// Nothing beyond core WebGPU, of which `pack2x16float` is a part.
-const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+/// Core WebGPU, of which `pack2x16float` is a part, and what the shader says that it needs.
+fn capabilities(needs: Features) -> Capabilities {
+    let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    capabilities.set(Capabilities::SUBGROUP, needs.subgroup);
+    capabilities.set(Capabilities::SHADER_FLOAT16, needs.f16);
+    capabilities.set(Capabilities::COOPERATIVE_MATRIX, needs.matrix8 || needs.matrix16);
+    capabilities
+}
 
 fn validated(shader: &Shader) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&shader.source)
         .unwrap_or_else(|e| panic!("{}: {}", shader.name, e.emit_to_string(&shader.source)));
-    let info = Validator::new(ValidationFlags::all(), CAPABILITIES)
+    let info = Validator::new(ValidationFlags::all(), capabilities(shader.needs))
         .validate(&module)
         .unwrap_or_else(|e| panic!("{}: {}", shader.name, e.emit_to_string(&shader.source)));
     (module, info)
@@ -143,12 +149,17 @@ fn every_variant_becomes_spirv_msl_and_hlsl() {
 
         let options = msl::Options {
             fake_missing_bindings: true,
+            lang_version: (2, 4),
             ..msl::Options::default()
         };
         let (text, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
             .unwrap_or_else(|e| panic!("{}: MSL: {e}", shader.name));
         assert!(text.contains("kernel void"), "{}", shader.name);
 
+        if shader.needs.matrix8 || shader.needs.matrix16 {
+            // Used with Vulkan alone; naga has no HLSL for them.
+            continue;
+        }
         let mut text = String::new();
         let options = hlsl::Options {
             fake_missing_bindings: true,

@@ -8,6 +8,10 @@ pub mod device;
 pub mod plan;
 pub mod run;
 
-pub use device::{AdapterDescription, DEVICE_VARIABLE, Device, DeviceClass, DeviceMemory, Ledger, adapters};
+pub use device::{
+    AdapterDescription, DEVICE_VARIABLE, Device, DeviceClass, DeviceMemory, Ledger, Probe, TIER_VARIABLE, Tier, Timing,
+    adapters,
+};
+pub use kinora_shaders::Features;
 pub use plan::{Capabilities, Options, Plan, Speed};
 pub use run::GpuExecutor;

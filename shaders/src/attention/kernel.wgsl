@@ -55,17 +55,16 @@ fn exp_below4(x: vec4<f32>) -> vec4<f32> {
 // The scores of a query and four keys as the softmax sees them; beyond the last key, its score again.
 fn finish_scores(dots: vec4<f32>, row: u32, first_key: u32, head: u32) -> vec4<f32> {
     var s = dots * params.scale;
-    if (params.flags & (HAS_BIAS | HAS_MASK)) == 0u {
-        return s;
-    }
-    let keys = min(first_key + vec4<u32>(0u, 1u, 2u, 3u) * SIDE, vec4<u32>(params.key_length - 1u));
-    if (params.flags & HAS_BIAS) != 0u {
-        let query = params.first_query + min(row, params.queries - 1u);
-        let i = (keys + (params.query_length - 1u - query)) * params.heads + head;
-        s += vec4<f32>(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
-    }
-    if (params.flags & HAS_MASK) != 0u {
-        s += vec4<f32>(mask[keys.x], mask[keys.y], mask[keys.z], mask[keys.w]);
+    if (params.flags & (HAS_BIAS | HAS_MASK)) != 0u {
+        let keys = min(first_key + vec4<u32>(0u, 1u, 2u, 3u) * SIDE, vec4<u32>(params.key_length - 1u));
+        if (params.flags & HAS_BIAS) != 0u {
+            let query = params.first_query + min(row, params.queries - 1u);
+            let i = (keys + (params.query_length - 1u - query)) * params.heads + head;
+            s += vec4<f32>(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
+        }
+        if (params.flags & HAS_MASK) != 0u {
+            s += vec4<f32>(mask[keys.x], mask[keys.y], mask[keys.z], mask[keys.w]);
+        }
     }
     return clamp(s, vec4<f32>(LOWEST), vec4<f32>(-LOWEST));
 }
@@ -108,7 +107,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 tile[line + EACH][row % SIDE] = rounded(load_k(key_place + key * width, d));
             }
             workgroupBarrier();
-            // Not a constant count: unrolled, this would be a lot of code.
+            // Not a constant count, lest the loop be unrolled whole: that would be a lot of code.
             let vectors = min(4u, (params.head_dim - d0 + 3u) / 4u);
             for (var vector = 0u; vector < vectors; vector++) {
                 let line = vector * 2u * EACH;
@@ -151,7 +150,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         probabilities[$gu * SIDE / 8u + c / 8u][r][c % 8u] = top[$g];
         //#end
         workgroupBarrier();
-        // Slots, and with one or more groups invocations, that have a key.
+        // So many slots have a key, and of the invocations of a row no more.
         let used = min(16u, params.key_length - key0);
         for (var other = 0u; other < min(SIDE, used); other++) {
             //#repeat $g GROUPS

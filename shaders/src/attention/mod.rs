@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena};
 use crate::text::Text;
-use crate::{Binding, Kernel, Shader};
+use crate::{Binding, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -177,6 +177,7 @@ impl Kernel for Attention {
                 .finish(),
             bindings: BINDINGS,
             workgroup_size: [side * side, 1, 1],
+            needs: Features::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Conv3d, Operands, Params, reference};
 use crate::call::{Call, Random, UNTOUCHED, bytes};
 use crate::linear::Tile;
-use crate::{WeightType, flags};
+use crate::{Factors, WeightType, flags};
 
 /// A case.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,15 +37,17 @@ pub fn cases() -> Vec<Case> {
                     padding,
                     flags,
                     sliced,
-                    variants: &[(WeightType, bool)]| {
-        for &(weight, round_f16) in variants {
+                    variants: &[(WeightType, Factors)]| {
+        for &(weight, factors) in variants {
             let taps = [kt, kh, kw, weight.whole(c)];
-            for tile in [Tile::Square, Tile::Tall] {
-                let kernel = Conv3d {
-                    weight,
-                    round_f16,
-                    tile,
-                };
+            // The rows of a tile do not depend on the weight's type.
+            let tiles = if variants.len() > 5 {
+                &Tile::MANY[..1]
+            } else {
+                &Tile::MANY[..]
+            };
+            for &tile in tiles {
+                let kernel = Conv3d { weight, factors, tile };
                 cases.push(Case {
                     kernel,
                     input,
@@ -59,9 +61,15 @@ pub fn cases() -> Vec<Case> {
             }
         }
     };
-    let all: Vec<_> = WeightType::all().map(|w| (w, false)).collect();
-    let rounded = [WeightType::F32, WeightType::F16, WeightType::BF16].map(|w| (w, true));
-    let f32_only = &[(WeightType::F32, false)][..];
+    let all: Vec<_> = WeightType::all().map(|w| (w, Factors::F32)).collect();
+    let rounded = [
+        (WeightType::F32, Factors::PackedF16),
+        (WeightType::F16, Factors::F16),
+        (WeightType::BF16, Factors::F16),
+        (WeightType::F16, Factors::Matrix8),
+        (WeightType::F16, Factors::Matrix16),
+    ];
+    let f32_only = &[(WeightType::F32, Factors::F32)][..];
     let both = flags::BIAS | flags::RESIDUAL;
     case(
         [2, 3, 5, 7],
@@ -153,7 +161,7 @@ pub fn cases() -> Vec<Case> {
         [0, 1, 1, 1, 1],
         flags::BIAS,
         false,
-        &[(WeightType::BF16, true)],
+        &[(WeightType::BF16, Factors::F16)],
     );
     cases
 }

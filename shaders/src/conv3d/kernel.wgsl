@@ -1,5 +1,7 @@
 //#include common
 //#include numbers
+//#include held_a
+//#include held_b
 //#include weight_columns
 //#include first_weight
 
@@ -29,51 +31,52 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> residual: array<f32>;
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
 
-// Where the kernel's first tap of four output voxels lies in the input; outside of it where the padding is.
-struct RowState {
-    t: vec4<i32>,
-    y: vec4<i32>,
-    x: vec4<i32>,
-}
+// Where the kernel's first tap of an output voxel lies in the input (t, y, x); outside of it where the padding is.
+alias RowState = vec3<i32>;
 
 fn row_state(row: u32) -> RowState {
-    let voxel = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(params.m - 1u)) + params.first_row;
+    let voxel = min(row, params.m - 1u) + params.first_row;
     let line = voxel / params.output.y;
-    let stride = params.stride;
-    let padding = vec4<i32>(params.padding);
-    return RowState(
-        vec4<i32>(line / params.output.x * stride.x) - padding.x,
-        vec4<i32>(line % params.output.x * stride.y) - padding.y,
-        vec4<i32>(voxel % params.output.y * stride.z) - padding.z,
-    );
+    let place = vec3<u32>(line / params.output.x, line % params.output.x, voxel % params.output.y);
+    return vec3<i32>(place * params.stride.xyz) - vec3<i32>(params.padding.xyz);
 }
 
-fn load_voxel(t: i32, y: i32, x_: i32, channel: u32) -> f32 {
-    let size = vec4<i32>(params.input);
-    if t < 0 || y < 0 || x_ < 0 || y >= size.z || x_ >= size.w || t >= size.x + size.y {
-        return 0.0;
-    }
-    let place = u32(y * size.w + x_) * params.kernel.w + channel;
-    let frame = params.input.z * params.input.w * params.kernel.w;
-    if t < size.x {
-        return cache[u32(t) * frame + place];
-    }
-    return x[u32(t - size.x) * frame + place];
-}
-
-fn load_a(row: RowState, k: u32) -> vec4<f32> {
+// Element k of the taps of a voxel: four of them where they are of one tap, else one.
+fn load_taps(first: RowState, k: u32, four: bool) -> vec4<f32> {
     let tap = k / params.kernel.w;
-    let channel = k % params.kernel.w;
     let line = tap / params.kernel.z;
-    let dx = i32(tap % params.kernel.z);
-    let dy = i32(line % params.kernel.y);
-    let dt = i32(line / params.kernel.y);
-    return vec4<f32>(
-        load_voxel(row.t.x + dt, row.y.x + dy, row.x.x + dx, channel),
-        load_voxel(row.t.y + dt, row.y.y + dy, row.x.y + dx, channel),
-        load_voxel(row.t.z + dt, row.y.z + dy, row.x.z + dx, channel),
-        load_voxel(row.t.w + dt, row.y.w + dy, row.x.w + dx, channel),
-    );
+    let at = first + vec3<i32>(vec3<u32>(line / params.kernel.y, line % params.kernel.y, tap % params.kernel.z));
+    let size = vec4<i32>(params.input);
+    if any(at < vec3<i32>()) || at.x >= size.x + size.y || at.y >= size.z || at.z >= size.w {
+        return vec4<f32>();
+    }
+    let cached = at.x < size.x;
+    let frame = u32(at.x - select(size.x, 0, cached)) * params.input.z;
+    let i = ((frame + u32(at.y)) * params.input.w + u32(at.z)) * params.kernel.w + k % params.kernel.w;
+    var v = vec4<f32>();
+    if cached {
+        v.x = cache[i];
+        if four {
+            v = vec4<f32>(v.x, cache[i + 1u], cache[i + 2u], cache[i + 3u]);
+        }
+    } else {
+        v.x = x[i];
+        if four {
+            v = vec4<f32>(v.x, x[i + 1u], x[i + 2u], x[i + 3u]);
+        }
+    }
+    return v;
+}
+
+fn load_a(first: RowState, k: u32) -> vec4<f32> {
+    if params.kernel.w % 4u == 0u {
+        return load_taps(first, k, true);
+    }
+    var v = vec4<f32>();
+    for (var i = 0u; i < min(4u, params.k - k); i++) {
+        v[i] = load_taps(first, k + i, false).x;
+    }
+    return v;
 }
 
 fn store(local_row: u32, local_column: u32, y: vec4<f32>) {

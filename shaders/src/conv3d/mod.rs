@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::kernel::{PARAMS, WEIGHT, arena};
 use crate::linear::Tile;
 use crate::text::Text;
-use crate::{Binding, Kernel, Shader, WeightType};
+use crate::{Binding, Factors, Kernel, Shader, WeightType};
 
 mod cases;
 mod reference;
@@ -17,16 +17,16 @@ pub use reference::{Operands, reference};
 pub struct Conv3d {
     /// Format of the weight.
     pub weight: WeightType,
-    /// Both operands are rounded to f16 before they are multiplied.
-    pub round_f16: bool,
+    /// How both factors are held.
+    pub factors: Factors,
     /// See [`Tile`].
     pub tile: Tile,
 }
 
 impl Conv3d {
-    /// The tile for `n` output channels.
-    pub fn tile(n: u32) -> Tile {
-        Tile::choose_many(n)
+    /// The tile for `m` output voxels and `n` output channels; see [`Tile::choose`].
+    pub fn tile(m: u32, n: u32, large: bool) -> Tile {
+        Tile::choose_many(m, n, large)
     }
 }
 
@@ -79,13 +79,9 @@ impl Kernel for Conv3d {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for weight in WeightType::all() {
-            for round_f16 in [false, true] {
-                for tile in [Tile::Square, Tile::Tall] {
-                    all.push(Self {
-                        weight,
-                        round_f16,
-                        tile,
-                    });
+            for factors in Factors::ALL {
+                for tile in Tile::MANY {
+                    all.push(Self { weight, factors, tile });
                 }
             }
         }
@@ -95,15 +91,19 @@ impl Kernel for Conv3d {
     fn shader(&self) -> Shader {
         let text = Text::new(include_str!("kernel.wgsl"))
             .weight(self.weight)
-            .floats(self.round_f16, self.round_f16)
-            .constant("ACROSS", self.tile.across())
-            .constant("B_COLUMNS_FIRST", false);
-        let rounding = if self.round_f16 { ".f16" } else { "" };
+            .floats(self.factors, self.factors)
+            .tile(self.tile, self.factors, false);
         Shader {
-            name: format!("conv3d.{}.{}{rounding}", self.weight.name(), self.tile.name()),
+            name: format!(
+                "conv3d.{}{}.{}",
+                self.weight.name(),
+                self.factors.suffix(),
+                self.tile.name()
+            ),
+            needs: text.needs(),
             source: text.finish(),
             bindings: BINDINGS,
-            workgroup_size: [128, 1, 1],
+            workgroup_size: [self.tile.invocations(), 1, 1],
         }
     }
 

@@ -22,7 +22,7 @@ pub struct Operands<'a> {
 
 /// What the kernel does, with sums in f64.
 pub fn reference(kernel: &Conv3d, p: &Params, o: Operands<'_>, out: &mut [f32]) {
-    let operand = |v: f32| f64::from(if kernel.round_f16 { round_f16(v) } else { v });
+    let operand = |v: f32| f64::from(if kernel.factors.rounded() { round_f16(v) } else { v });
     let [cached, frames, height, width] = p.input.map(|n| n as usize);
     let [kt, kh, kw, channels] = p.kernel.map(|n| n as usize);
     let [out_height, out_width, ..] = p.output.map(|n| n as usize);
@@ -83,7 +83,7 @@ mod tests {
 
     const KERNEL: Conv3d = Conv3d {
         weight: WeightType::F32,
-        round_f16: false,
+        factors: crate::Factors::F32,
         tile: Tile::Square,
     };
 

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena, flat_grid};
 use crate::text::Text;
-use crate::{Binding, Kernel, Shader};
+use crate::{Binding, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -83,6 +83,7 @@ impl Kernel for ExpertWeights {
                 .finish(),
             bindings: BINDINGS,
             workgroup_size: [64, 1, 1],
+            needs: Features::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena, flat_grid};
 use crate::text::Text;
-use crate::{Binding, Kernel, Shader};
+use crate::{Binding, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -45,6 +45,7 @@ impl Kernel for Fill {
             source: Text::new(include_str!("kernel.wgsl")).finish(),
             bindings: BINDINGS,
             workgroup_size: [256, 1, 1],
+            needs: Features::default(),
         }
     }
 

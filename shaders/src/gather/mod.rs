@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, WEIGHT, arena, flat_grid};
 use crate::text::Text;
-use crate::{Binding, Kernel, Shader, WeightType};
+use crate::{Binding, Features, Kernel, Shader, WeightType};
 
 mod cases;
 mod reference;
@@ -56,6 +56,7 @@ impl Kernel for Gather {
                 .finish(),
             bindings: BINDINGS,
             workgroup_size: [256, 1, 1],
+            needs: Features::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{GroupedLinear, Operands, Params, reference};
 use crate::call::{Call, Random, UNTOUCHED, bytes};
-use crate::{Activation, WeightType, flags, group_by_expert};
+use crate::{Activation, Factors, WeightType, flags, group_by_expert};
 
 /// A case. R is two more than N, and the second row of each expert is the first that is used.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,9 +25,9 @@ pub struct Case {
 
 /// The cases.
 pub fn cases() -> Vec<Case> {
-    let kernel = |weight, round_f16, from_tokens, activation| GroupedLinear {
+    let kernel = |weight, factors, from_tokens, activation| GroupedLinear {
         weight,
-        round_f16,
+        factors,
         from_tokens,
         activation,
     };
@@ -43,10 +43,10 @@ pub fn cases() -> Vec<Case> {
     // Every type; both sources of rows take turns.
     let mut cases: Vec<_> = WeightType::all()
         .enumerate()
-        .map(|(i, weight)| usual(kernel(weight, i == 1, i % 2 == 0, Activation::ALL[i % 4])))
+        .map(|(i, weight)| usual(kernel(weight, Factors::ALL[i % 5], i % 2 == 0, Activation::ALL[i % 4])))
         .collect();
     for from_tokens in [false, true] {
-        let kernel = kernel(WeightType::F32, false, from_tokens, Activation::Silu);
+        let kernel = kernel(WeightType::F32, Factors::F32, from_tokens, Activation::Silu);
         // One expert has all slots, the others none; every expert has a few; some are bound elsewhere; a single row.
         cases.extend([
             Case {

@@ -1,6 +1,9 @@
 //#include common
 //#include activation
 //#include numbers
+//#include held_a
+//#include held_b
+//#include load_x
 //#include weight_columns
 
 struct Params {
@@ -67,7 +70,7 @@ fn first_weight() -> u32 {
     return (expert - params.first_expert) * params.expert_rows + params.first_row;
 }
 
-alias RowState = vec4<u32>;
+alias RowState = u32;
 
 fn x_row(place: u32) -> u32 {
     if FROM_TOKENS {
@@ -76,13 +79,12 @@ fn x_row(place: u32) -> u32 {
     return place;
 }
 
-fn row_state(place: u32) -> RowState {
-    let places = min(vec4<u32>(place, place + 1u, place + 2u, place + 3u), vec4<u32>(last_place));
-    return vec4<u32>(x_row(places.x), x_row(places.y), x_row(places.z), x_row(places.w)) * params.k;
+fn row_state(place: u32) -> u32 {
+    return x_row(min(place, last_place)) * params.k;
 }
 
-fn load_a(row: RowState, k: u32) -> vec4<f32> {
-    return vec4<f32>(x[row.x + k], x[row.y + k], x[row.z + k], x[row.w + k]);
+fn load_a(row: u32, k: u32) -> vec4<f32> {
+    return load_x(row, k);
 }
 
 fn store(place: u32, column: u32, sum: vec4<f32>) {

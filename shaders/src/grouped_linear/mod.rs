@@ -8,7 +8,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::kernel::{PARAMS, WEIGHT, arena};
 use crate::linear::Tile;
 use crate::text::Text;
-use crate::{Activation, Binding, Kernel, Shader, WeightType};
+use crate::{Activation, Binding, Factors, Kernel, Shader, WeightType};
 
 mod cases;
 mod reference;
@@ -20,8 +20,8 @@ pub use reference::{Operands, reference};
 pub struct GroupedLinear {
     /// Format of W.
     pub weight: WeightType,
-    /// Both operands are rounded to f16 before they are multiplied.
-    pub round_f16: bool,
+    /// How both factors are held.
+    pub factors: Factors,
     /// x has a row for each token; for each place otherwise.
     pub from_tokens: bool,
     /// Of the result.
@@ -79,12 +79,12 @@ impl Kernel for GroupedLinear {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for weight in WeightType::all() {
-            for round_f16 in [false, true] {
+            for factors in Factors::ALL {
                 for from_tokens in [false, true] {
                     for activation in Activation::ALL {
                         all.push(Self {
                             weight,
-                            round_f16,
+                            factors,
                             from_tokens,
                             activation,
                         });
@@ -98,22 +98,22 @@ impl Kernel for GroupedLinear {
     fn shader(&self) -> Shader {
         let text = Text::new(include_str!("kernel.wgsl"))
             .weight(self.weight)
-            .floats(self.round_f16, self.round_f16)
+            .floats(self.factors, self.factors)
             .activation(self.activation)
             .constant("FROM_TOKENS", self.from_tokens)
-            .constant("ACROSS", Self::TILE.across())
-            .constant("B_COLUMNS_FIRST", false);
-        let rounding = if self.round_f16 { ".f16" } else { "" };
+            .tile(Self::TILE, self.factors, false);
         let source = if self.from_tokens { "tokens" } else { "places" };
         Shader {
             name: format!(
-                "grouped_linear.{}{rounding}.{}.{source}",
+                "grouped_linear.{}{}.{}.{source}",
                 self.weight.name(),
+                self.factors.suffix(),
                 self.activation.name()
             ),
+            needs: text.needs(),
             source: text.finish(),
             bindings: BINDINGS,
-            workgroup_size: [128, 1, 1],
+            workgroup_size: [Self::TILE.invocations(), 1, 1],
         }
     }
 

@@ -21,7 +21,7 @@ pub struct Operands<'a> {
 /// What the kernel does for all tiles, with sums in f64.
 pub fn reference(kernel: &GroupedLinear, p: &Params, o: Operands<'_>, out: &mut [f32]) {
     let (n, k) = (p.n as usize, p.k as usize);
-    let operand = |v: f32| f64::from(if kernel.round_f16 { round_f16(v) } else { v });
+    let operand = |v: f32| f64::from(if kernel.factors.rounded() { round_f16(v) } else { v });
     let starts = &o.groups[2 * p.slots as usize..];
     for expert in p.first_expert..p.last_expert {
         for place in starts[expert as usize] as usize..starts[expert as usize + 1] as usize {
@@ -52,7 +52,7 @@ mod tests {
     fn each_row_meets_its_expert() {
         let kernel = GroupedLinear {
             weight: WeightType::F32,
-            round_f16: false,
+            factors: crate::Factors::F32,
             from_tokens: true,
             activation: Activation::None,
         };

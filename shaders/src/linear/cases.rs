@@ -3,7 +3,7 @@
 use super::{Arithmetic, Epilogue, Linear, Operands, Params, Tile, reference};
 use crate::call::{Call, Random, UNTOUCHED, bytes};
 use crate::quantize_rows::{self, QuantizeRows, words};
-use crate::{Activation, WeightType, flags};
+use crate::{Activation, Factors, WeightType, flags};
 
 /// A case: rows before and columns around those computed are there too, where `sliced`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,8 +23,9 @@ pub fn cases() -> Vec<Case> {
     const GATE: u32 = flags::TABLE;
     const EVERYTHING: u32 = flags::BIAS | GATE | flags::ROWS;
     let plain = Epilogue::Activation(Activation::None);
-    let float = |weight, round_f16| Arithmetic::Float { weight, round_f16 };
-    let (f32, bf16) = (float(WeightType::F32, false), float(WeightType::BF16, true));
+    let float = |weight, factors| Arithmetic::Float { weight, factors };
+    let f32 = float(WeightType::F32, Factors::F32);
+    let bf16 = float(WeightType::BF16, Factors::PackedF16);
     let mut cases = Vec::new();
     let mut case = |arithmetic, epilogue, shape: [u32; 3], flags, sliced, tiles: &[Tile]| {
         cases.extend(tiles.iter().map(|tile| Case {
@@ -38,21 +39,21 @@ pub fn cases() -> Vec<Case> {
             sliced,
         }));
     };
-    let (tiled, few) = (&[Tile::Square, Tile::Tall][..], &[Tile::FewRows][..]);
+    let (tiled, square, few) = (&Tile::MANY[..], &[Tile::Square][..], &[Tile::FewRows][..]);
     // Every type through each of the ways to load it, with more than one block; where blocks allow, a K that is no
     // multiple of anything.
     for weight in WeightType::all() {
         let whole = |k: u32| weight.whole(k.max(weight.whole(1) + 1));
         case(
-            float(weight, false),
+            float(weight, Factors::F32),
             plain,
             [70, 131, whole(37)],
             flags::BIAS,
             true,
-            tiled,
+            square,
         );
         case(
-            float(weight, false),
+            float(weight, Factors::F32),
             Epilogue::Residual,
             [3, 5, whole(259)],
             EVERYTHING,
@@ -66,21 +67,20 @@ pub fn cases() -> Vec<Case> {
         .chain(WeightType::all().last())
     {
         let k = weight.whole(37);
-        case(float(weight, true), plain, [70, 131, k], flags::BIAS, true, tiled);
-        case(
-            float(weight, true),
-            Epilogue::Residual,
-            [7, 5, k],
-            EVERYTHING,
-            true,
-            &Tile::ALL,
-        );
+        for factors in Factors::ALL {
+            let arithmetic = float(weight, factors);
+            case(arithmetic, plain, [70, 131, k], flags::BIAS, true, tiled);
+            case(arithmetic, Epilogue::Residual, [7, 5, k], EVERYTHING, true, square);
+            if factors == factors.in_registers() {
+                case(arithmetic, Epilogue::Residual, [7, 5, k], EVERYTHING, true, few);
+            }
+        }
     }
     for epilogue in Epilogue::ALL {
-        case(bf16, epilogue, [33, 29, 31], flags::BIAS, true, tiled);
-        case(f32, epilogue, [1, 1, 1], 0, false, &Tile::ALL);
+        case(bf16, epilogue, [33, 29, 31], flags::BIAS, true, square);
+        case(f32, epilogue, [1, 1, 1], 0, false, &[Tile::Square, Tile::FewRows]);
         case(
-            float(WeightType::F16, false),
+            float(WeightType::F16, Factors::F32),
             epilogue,
             [5, 9, 300],
             flags::BIAS,
@@ -88,21 +88,14 @@ pub fn cases() -> Vec<Case> {
             few,
         );
         case(Arithmetic::Int8, epilogue, [5, 9, 303], flags::BIAS, false, few);
-        case(
-            Arithmetic::Int8,
-            epilogue,
-            [33, 66, 62],
-            EVERYTHING,
-            true,
-            &[Tile::Square],
-        );
+        case(Arithmetic::Int8, epilogue, [33, 66, 62], EVERYTHING, true, square);
     }
     case(Arithmetic::Int8, plain, [140, 31, 37], flags::BIAS, true, &[Tile::Tall]);
     case(Arithmetic::Int8, plain, [8, 130, 1024], 0, false, &Tile::ALL);
-    case(f32, Epilogue::Residual, [129, 65, 17], GATE, false, &[Tile::Square]);
+    case(f32, Epilogue::Residual, [129, 65, 17], GATE, false, tiled);
     case(f32, Epilogue::Residual, [17, 12, 48], EVERYTHING, true, tiled);
-    case(f32, plain, [256, 256, 256], flags::BIAS, false, &[Tile::Square]);
-    case(bf16, plain, [256, 256, 256], flags::BIAS, false, &[Tile::Square]);
+    case(f32, plain, [256, 256, 256], flags::BIAS, false, &[Tile::Large]);
+    case(bf16, plain, [256, 256, 256], flags::BIAS, false, square);
     case(bf16, plain, [2, 512, 1024], flags::BIAS, false, few);
     cases
 }
@@ -127,7 +120,7 @@ impl Case {
             table_stride: first_column + n + more * 2 + 3,
             _pad: [0; 2],
         };
-        let factors = Factors::new(
+        let matrices = Matrices::new(
             self.kernel.arithmetic,
             &mut random,
             rows as u32,
@@ -141,10 +134,10 @@ impl Case {
         let before = vec![UNTOUCHED; rows * p.out_stride as usize];
         let mut expected = before.clone();
         let operands = Operands {
-            x: &factors.x,
-            x_scales: &factors.x_scales,
-            weight: &factors.weight,
-            weight_scales: &factors.weight_scales,
+            x: &matrices.x,
+            x_scales: &matrices.x_scales,
+            weight: &matrices.weight,
+            weight_scales: &matrices.weight_scales,
             bias: &bias,
             residual: &residual,
             table: &table,
@@ -152,8 +145,8 @@ impl Case {
         };
         reference(&self.kernel, &p, operands, &mut expected);
         let operands = vec![
-            factors.weight_bytes,
-            factors.x_bytes,
+            matrices.weight_bytes,
+            matrices.x_bytes,
             bytes(&bias),
             bytes(&residual),
             bytes(&table),
@@ -172,8 +165,39 @@ impl Case {
     }
 }
 
+/// A product of small integers, which any order of summation gives exactly, with its edges in the middle of matrices:
+/// does a device multiply by `factors` at all?
+pub fn exact(factors: Factors) -> Call {
+    let case = Case {
+        kernel: Linear {
+            arithmetic: Arithmetic::Float {
+                weight: WeightType::F32,
+                factors,
+            },
+            epilogue: Epilogue::Activation(Activation::None),
+            tile: Tile::Square,
+        },
+        shape: [75, 70, 44],
+        flags: 0,
+        sliced: false,
+    };
+    let mut call = case.call(1);
+    let [m, n, k] = case.shape.map(|v| v as usize);
+    let mut random = Random::new(2);
+    let mut integers = |count| (0..count).map(|_| random.below(17) as f32 - 8.0).collect::<Vec<_>>();
+    let (weight, x) = (integers(n * k), integers(m * k));
+    let products = |i: usize| {
+        let (row, column) = (&x[i / n * k..][..k], &weight[i % n * k..][..k]);
+        row.iter().zip(column).map(|(a, b)| a * b).sum()
+    };
+    call.expected = (0..m * n).map(products).collect();
+    call.operands[0] = bytes(&weight);
+    call.operands[1] = bytes(&x);
+    call.tolerance(0.0)
+}
+
 /// The two matrices, as numbers and as the kernel has them.
-struct Factors {
+struct Matrices {
     x: Vec<f32>,
     x_scales: Vec<f32>,
     x_bytes: Vec<u8>,
@@ -182,7 +206,7 @@ struct Factors {
     weight_bytes: Vec<u8>,
 }
 
-impl Factors {
+impl Matrices {
     fn new(arithmetic: Arithmetic, random: &mut Random, rows: u32, columns: u32, k: u32) -> Self {
         let x = random.floats((rows * k) as usize, 2.0);
         match arithmetic {

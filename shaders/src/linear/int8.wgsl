@@ -9,17 +9,12 @@ fn weight_row(row: u32) -> u32 {
     return row * ((params.k + 7u) / 4u);
 }
 
-fn column_state(column: u32) -> vec4<u32> {
-    let columns = min(vec4<u32>(column, column + 1u, column + 2u, column + 3u), vec4<u32>(params.n - 1u));
-    return vec4<u32>(columns + first_weight()) * weight_row(1u);
-}
-
-fn load_b(column: vec4<u32>, k: u32) -> vec4<u32> {
-    return vec4<u32>(weight[column.x + k], weight[column.y + k], weight[column.z + k], weight[column.w + k]);
+fn column_state(column: u32) -> u32 {
+    return weight_row(min(column, params.n - 1u) + first_weight());
 }
 
 // Four words from k on; zero from depth() on.
-fn weight4(row: u32, k: u32) -> vec4<u32> {
+fn load_b(row: u32, k: u32) -> vec4<u32> {
     var w = vec4<u32>();
     for (var i = 0u; i < 4u && k + i < depth(); i++) {
         w[i] = weight[row + k + i];
@@ -37,7 +32,9 @@ fn weight_scale(row: u32) -> f32 {
 }
 
 fn scaled(row: u32, local_column: u32, sum: vec4<i32>) -> vec4<f32> {
-    let rows = column_state(local_column);
-    let scales = vec4<f32>(weight_scale(rows.x), weight_scale(rows.y), weight_scale(rows.z), weight_scale(rows.w));
+    var scales = vec4<f32>();
+    for (var i = 0u; i < 4u; i++) {
+        scales[i] = weight_scale(column_state(local_column + i));
+    }
     return vec4<f32>(sum) * (bitcast<f32>(x[row * x_stride() + depth()]) * scales);
 }

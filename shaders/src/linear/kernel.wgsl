@@ -3,6 +3,9 @@
 //#include numbers
 //#include operands
 //#include first_weight
+//#include held_a
+//#include held_b
+//#include load_x
 
 struct Params {
     m: u32,

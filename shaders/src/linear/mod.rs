@@ -3,12 +3,12 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, WEIGHT, arena, flat_grid};
-use crate::text::{FILL_SINGLE, Text};
-use crate::{Activation, Binding, Kernel, Shader, WeightType};
+use crate::text::Text;
+use crate::{Activation, Binding, Factors, Kernel, Shader, WeightType};
 
 mod cases;
 mod reference;
-pub use cases::{Case, cases};
+pub use cases::{Case, cases, exact};
 pub use reference::{Operands, reference};
 
 /// What happens to the product before it is stored.
@@ -43,13 +43,18 @@ impl Epilogue {
 }
 
 /// How the output is divided among workgroups. For given M and N of the whole operation choose once, whatever the
-/// slices: the order of summation is the same for the two tiles, another one for few rows.
+/// slices: the order of summation is the same for all tiles, another one for few rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tile {
     /// 64 rows x 64 columns.
     Square,
+    /// 128 rows x 64 columns: reads the least from workgroup memory, takes some 150 registers an invocation; for outputs
+    /// that fill a device.
+    Large,
     /// 128 rows x 32 columns: for few columns.
     Tall,
+    /// 32 rows x 128 columns: for rather few rows.
+    Flat,
     /// Up to [`FEW_ROWS`] rows x 4 columns, 64 invocations along K.
     FewRows,
 }
@@ -57,47 +62,112 @@ pub enum Tile {
 /// Most rows of [`Tile::FewRows`].
 pub const FEW_ROWS: u32 = 8;
 
+/// The elements that an output must have for [`Tile::Large`].
+const LARGE: u64 = 1 << 19;
+
 impl Tile {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Square, Self::Tall, Self::FewRows];
+    pub const ALL: [Self; 5] = [Self::Square, Self::Large, Self::Tall, Self::Flat, Self::FewRows];
 
-    /// The choice for an output of `m` x `n`.
-    pub fn choose(m: u32, n: u32) -> Self {
+    /// Those with rows and columns.
+    pub const MANY: [Self; 4] = [Self::Square, Self::Large, Self::Tall, Self::Flat];
+
+    /// The choice for an output of `m` x `n`; `large` where invocations have the registers for [`Self::Large`].
+    pub fn choose(m: u32, n: u32, large: bool) -> Self {
         if m <= FEW_ROWS {
             Self::FewRows
         } else {
-            Self::choose_many(n)
+            Self::choose_many(m, n, large)
         }
     }
 
-    /// The choice among the two tiles.
-    pub(crate) fn choose_many(n: u32) -> Self {
-        if n <= 32 { Self::Tall } else { Self::Square }
+    /// The choice among [`Self::MANY`].
+    pub(crate) fn choose_many(m: u32, n: u32, large: bool) -> Self {
+        if n <= 32 {
+            Self::Tall
+        } else if m <= 32 {
+            Self::Flat
+        } else if large && u64::from(m) * u64::from(n) >= LARGE {
+            Self::Large
+        } else {
+            Self::Square
+        }
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Square => "square",
+            Self::Large => "large",
             Self::Tall => "tall",
+            Self::Flat => "flat",
             Self::FewRows => "few_rows",
         }
     }
 
-    /// Invocations along the columns of a tile: each has 8 x 4 elements of the output, 128 a workgroup.
-    pub(crate) fn across(self) -> u32 {
+    pub(crate) fn layout(self) -> Layout {
+        let (down, across, quads) = match self {
+            Self::Square => (8, 16, 1),
+            Self::Large => (16, 8, 2),
+            Self::Tall => (16, 8, 1),
+            Self::Flat => (4, 32, 1),
+            Self::FewRows => (1, 1, 1),
+        };
+        Layout { down, across, quads }
+    }
+
+    /// Invocations of a workgroup.
+    pub(crate) fn invocations(self) -> u32 {
         match self {
-            Self::Square => 16,
-            Self::Tall => 8,
-            Self::FewRows => 0,
+            Self::FewRows => 64,
+            _ => self.layout().down * self.layout().across,
         }
     }
 
-    pub(crate) fn workgroups(self, m: u32, n: u32) -> [u32; 3] {
+    /// The grid for an output of `m` x `n`.
+    pub fn workgroups(self, m: u32, n: u32) -> [u32; 3] {
         match self {
-            Self::Square => [n.div_ceil(64), m.div_ceil(64), 1],
-            Self::Tall => [n.div_ceil(32), m.div_ceil(128), 1],
             Self::FewRows => flat_grid(n.div_ceil(4)),
+            _ => [n.div_ceil(self.layout().columns()), m.div_ceil(self.layout().rows()), 1],
         }
+    }
+}
+
+/// The 128 invocations of a tile, each with 8 rows and 4 `quads` columns of the output.
+pub(crate) struct Layout {
+    /// Invocations along the rows.
+    pub(crate) down: u32,
+    /// Invocations along the columns.
+    pub(crate) across: u32,
+    /// Groups of four columns of an invocation.
+    pub(crate) quads: u32,
+}
+
+impl Layout {
+    pub(crate) fn rows(&self) -> u32 {
+        8 * self.down
+    }
+
+    pub(crate) fn columns(&self) -> u32 {
+        4 * self.quads * self.across
+    }
+
+    /// How four subgroups divide it, along rows and columns.
+    pub(crate) fn roles(&self) -> [u32; 2] {
+        match (self.rows(), self.columns()) {
+            (_, ..64) => [4, 1],
+            (..64, _) => [1, 4],
+            _ => [2, 2],
+        }
+    }
+
+    /// Loads of four elements that an invocation does for 16 steps of A.
+    pub(crate) fn loads_a(&self) -> u32 {
+        4 * self.rows() / (self.down * self.across)
+    }
+
+    /// The same of B.
+    pub(crate) fn loads_b(&self) -> u32 {
+        4 * self.columns() / (self.down * self.across)
     }
 }
 
@@ -108,8 +178,8 @@ pub enum Arithmetic {
     Float {
         /// Format of W.
         weight: WeightType,
-        /// Both operands are rounded to f16 before they are multiplied.
-        round_f16: bool,
+        /// How both are held.
+        factors: Factors,
     },
     /// Signed bytes: W of [`kinora_quant::DType::Int8`], x of [`crate::quantize_rows`]. Sums are exact; each is
     /// multiplied with the scales of its row and column.
@@ -119,16 +189,20 @@ pub enum Arithmetic {
 impl Arithmetic {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
-        let floats =
-            WeightType::all().flat_map(|weight| [false, true].map(|round_f16| Self::Float { weight, round_f16 }));
+        let floats = WeightType::all().flat_map(|weight| Factors::ALL.map(|factors| Self::Float { weight, factors }));
         floats.chain([Self::Int8])
+    }
+
+    fn factors(self) -> Factors {
+        match self {
+            Self::Float { factors, .. } => factors,
+            Self::Int8 => Factors::F32,
+        }
     }
 
     fn name(self) -> String {
         match self {
-            Self::Float { weight, round_f16 } => {
-                format!("{}{}", weight.name(), if round_f16 { ".f16" } else { "" })
-            }
+            Self::Float { weight, factors } => format!("{}{}", weight.name(), factors.suffix()),
             Self::Int8 => "bytes".to_owned(),
         }
     }
@@ -141,7 +215,7 @@ pub struct Linear {
     pub arithmetic: Arithmetic,
     /// See [`Epilogue`].
     pub epilogue: Epilogue,
-    /// See [`Tile`].
+    /// See [`Tile`]; few rows are multiplied in registers ([`Factors::in_registers`]).
     pub tile: Tile,
 }
 
@@ -193,6 +267,10 @@ impl Kernel for Linear {
         for arithmetic in Arithmetic::all() {
             for epilogue in Epilogue::ALL {
                 for tile in Tile::ALL {
+                    let factors = arithmetic.factors();
+                    if tile == Tile::FewRows && factors != factors.in_registers() {
+                        continue;
+                    }
                     all.push(Self {
                         arithmetic,
                         epilogue,
@@ -220,19 +298,14 @@ impl Kernel for Linear {
             .constant("RESIDUAL", self.epilogue == Epilogue::Residual)
             .activation(activation);
         text = match self.arithmetic {
-            Arithmetic::Float { weight, round_f16 } => text
+            Arithmetic::Float { weight, factors } => text
                 .snippet("operands", include_str!("f32.wgsl"))
                 .weight(weight)
-                .floats(round_f16, round_f16),
-            Arithmetic::Int8 => text
-                .snippet("operands", include_str!("int8.wgsl"))
-                .snippet("fill_b", FILL_SINGLE)
-                .bytes(),
+                .floats(factors, factors),
+            Arithmetic::Int8 => text.snippet("operands", include_str!("int8.wgsl")).bytes(),
         };
         if self.tile != Tile::FewRows {
-            text = text
-                .constant("ACROSS", self.tile.across())
-                .constant("B_COLUMNS_FIRST", false);
+            text = text.tile(self.tile, self.arithmetic.factors(), false);
         }
         Shader {
             name: format!(
@@ -241,9 +314,10 @@ impl Kernel for Linear {
                 self.epilogue.name(),
                 self.tile.name()
             ),
+            needs: text.needs(),
             source: text.finish(),
             bindings: BINDINGS,
-            workgroup_size: [if self.tile == Tile::FewRows { 256 } else { 128 }, 1, 1],
+            workgroup_size: [self.tile.invocations(), 1, 1],
         }
     }
 

@@ -28,7 +28,7 @@ pub struct Operands<'a> {
 
 /// What the kernel does, with sums in f64.
 pub fn reference(kernel: &Linear, p: &Params, o: Operands<'_>, out: &mut [f32]) {
-    let rounds = matches!(kernel.arithmetic, Arithmetic::Float { round_f16: true, .. });
+    let rounds = matches!(kernel.arithmetic, Arithmetic::Float { factors, .. } if factors.rounded());
     let operand = |v: f32| f64::from(if rounds { round_f16(v) } else { v });
     for m in 0..p.m as usize {
         let row = p.first_row as usize + m;
@@ -69,12 +69,12 @@ pub fn reference(kernel: &Linear, p: &Params, o: Operands<'_>, out: &mut [f32]) 
 mod tests {
     use super::{Operands, reference};
     use crate::linear::{Arithmetic, Epilogue, Linear, Params, Tile};
-    use crate::{Activation, WeightType, flags};
+    use crate::{Activation, Factors, WeightType, flags};
 
     const KERNEL: Linear = Linear {
         arithmetic: Arithmetic::Float {
             weight: WeightType::F32,
-            round_f16: false,
+            factors: Factors::F32,
         },
         epilogue: Epilogue::Residual,
         tile: Tile::Square,
@@ -120,7 +120,7 @@ mod tests {
         let kernel = Linear {
             arithmetic: Arithmetic::Float {
                 weight: WeightType::F32,
-                round_f16: true,
+                factors: Factors::F16,
             },
             epilogue: Epilogue::Activation(Activation::None),
             ..KERNEL

@@ -1,12 +1,11 @@
-alias RowState = vec4<u32>;
+alias RowState = u32;
 
-fn row_state(row: u32) -> RowState {
-    let rows = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(params.m - 1u));
-    return (rows + params.first_row) * x_stride();
+fn row_state(row: u32) -> u32 {
+    return (min(row, params.m - 1u) + params.first_row) * x_stride();
 }
 
-fn load_a(row: RowState, k: u32) -> vec4<Number> {
-    return vec4<Number>(x[row.x + k], x[row.y + k], x[row.z + k], x[row.w + k]);
+fn load_a(row: u32, k: u32) -> vec4<Number> {
+    return load_x(row, k);
 }
 
 //#include all_rows

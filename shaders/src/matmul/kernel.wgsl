@@ -1,5 +1,7 @@
 //#include common
 //#include numbers
+//#include held_a
+//#include held_b
 
 struct Params {
     m: u32,
@@ -21,25 +23,38 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
-alias RowState = vec4<u32>;
+alias RowState = u32;
 
-fn row_state(row: u32) -> RowState {
-    let rows = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(params.m - 1u));
-    return rows * params.a_stride + params.a_offset;
+fn row_state(row: u32) -> u32 {
+    return min(row, params.m - 1u) * params.a_stride + params.a_offset;
 }
 
-fn load_a(row: RowState, k: u32) -> vec4<f32> {
-    return vec4<f32>(a[row.x + k], a[row.y + k], a[row.z + k], a[row.w + k]);
+fn load_a(row: u32, k: u32) -> vec4<f32> {
+    if k + 4u <= params.k {
+        return vec4<f32>(a[row + k], a[row + k + 1u], a[row + k + 2u], a[row + k + 3u]);
+    }
+    var v = vec4<f32>();
+    for (var i = 0u; k + i < params.k; i++) {
+        v[i] = a[row + k + i];
+    }
+    return v;
 }
 
-fn column_state(column: u32) -> vec4<u32> {
-    let columns = min(vec4<u32>(column, column + 1u, column + 2u, column + 3u), vec4<u32>(params.n - 1u));
-    return columns * select(params.b_stride, 1u, B_COLUMNS_FIRST) + params.b_offset;
+fn column_state(column: u32) -> u32 {
+    return min(column, params.n - 1u) * select(params.b_stride, 1u, B_COLUMNS_FIRST) + params.b_offset;
 }
 
-fn load_b(column: vec4<u32>, k: u32) -> vec4<f32> {
-    let i = column + k * select(1u, params.b_stride, B_COLUMNS_FIRST);
-    return vec4<f32>(b[i.x], b[i.y], b[i.z], b[i.w]);
+fn load_b(column: u32, k: u32) -> vec4<f32> {
+    let step = select(1u, params.b_stride, B_COLUMNS_FIRST);
+    let i = column + k * step;
+    if k + 4u <= params.k {
+        return vec4<f32>(b[i], b[i + step], b[i + 2u * step], b[i + 3u * step]);
+    }
+    var v = vec4<f32>();
+    for (var j = 0u; k + j < params.k; j++) {
+        v[j] = b[i + j * step];
+    }
+    return v;
 }
 
 fn store(row: u32, column: u32, y: vec4<f32>) {

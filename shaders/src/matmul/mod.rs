@@ -4,8 +4,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena};
 use crate::linear::Tile;
-use crate::text::{FILL_SINGLE, Text};
-use crate::{Binding, Kernel, Shader};
+use crate::text::Text;
+use crate::{Binding, Factors, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -54,6 +54,10 @@ pub struct Params {
 /// See [`crate::Shader::bindings`].
 pub const BINDINGS: &[Binding] = &[PARAMS, arena("a"), arena("b"), arena("out")];
 
+fn held(round: bool) -> Factors {
+    Factors::choose(round, Features::default())
+}
+
 impl Kernel for Matmul {
     type Params = Params;
 
@@ -75,10 +79,8 @@ impl Kernel for Matmul {
 
     fn shader(&self) -> Shader {
         let text = Text::new(include_str!("kernel.wgsl"))
-            .floats(self.round_a, self.round_b)
-            .snippet("fill_b", FILL_SINGLE)
-            .constant("ACROSS", Tile::Square.across())
-            .constant("B_COLUMNS_FIRST", !self.transposed);
+            .floats(held(self.round_a), held(self.round_b))
+            .tile(Tile::Square, Factors::F32, !self.transposed);
         let layout = if self.transposed { "nk" } else { "kn" };
         let rounding = match (self.round_a, self.round_b) {
             (false, false) => "",
@@ -88,9 +90,10 @@ impl Kernel for Matmul {
         };
         Shader {
             name: format!("matmul.{layout}{rounding}"),
+            needs: text.needs(),
             source: text.finish(),
             bindings: BINDINGS,
-            workgroup_size: [128, 1, 1],
+            workgroup_size: [Tile::Square.invocations(), 1, 1],
         }
     }
 

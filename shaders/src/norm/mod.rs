@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena, flat_grid};
 use crate::text::Text;
-use crate::{Activation, Binding, Kernel, Shader};
+use crate::{Activation, Binding, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -144,6 +144,7 @@ impl Kernel for Norm {
             source: text.finish(),
             bindings: BINDINGS,
             workgroup_size: [256, 1, 1],
+            needs: Features::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::kernel::{PARAMS, arena};
 use crate::norm::Lanes;
 use crate::text::Text;
-use crate::{Binding, Kernel, Shader};
+use crate::{Binding, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -62,6 +62,7 @@ impl Kernel for QkNormRope {
                 .finish(),
             bindings: BINDINGS,
             workgroup_size: [256, 1, 1],
+            needs: Features::default(),
         }
     }
 

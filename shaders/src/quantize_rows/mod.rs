@@ -9,7 +9,7 @@ use kinora_quant::int8::LEAST_SCALE;
 
 use crate::kernel::{PARAMS, arena, flat_grid};
 use crate::text::Text;
-use crate::{Binding, Kernel, Shader};
+use crate::{Binding, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -89,6 +89,7 @@ impl Kernel for QuantizeRows {
                 .finish(),
             bindings: BINDINGS,
             workgroup_size: [256, 1, 1],
+            needs: Features::default(),
         }
     }
 

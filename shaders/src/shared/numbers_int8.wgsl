@@ -10,11 +10,3 @@ fn depth() -> u32 {
 fn product(a: u32, b: vec4<u32>) -> vec4<i32> {
     return vec4<i32>(dot4I8Packed(a, b.x), dot4I8Packed(a, b.y), dot4I8Packed(a, b.z), dot4I8Packed(a, b.w));
 }
-
-fn rounded_a(v: vec4<u32>) -> vec4<u32> {
-    return v;
-}
-
-fn rounded_b(v: vec4<u32>) -> vec4<u32> {
-    return v;
-}

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena, flat_grid};
 use crate::text::Text;
-use crate::{Activation, Binding, Kernel, Shader};
+use crate::{Activation, Binding, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -61,6 +61,7 @@ impl Kernel for Unary {
                 .finish(),
             bindings: BINDINGS,
             workgroup_size: [256, 1, 1],
+            needs: Features::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use kinora_quant::int8::quantize_row;
 use kinora_quant::{DType, Tensor, Weights};
 use kinora_shaders as naive;
 use kinora_shaders::call::Random;
-use kinora_shaders::{WeightType, flags};
+use kinora_shaders::{Factors, Features, WeightType, flags};
 
 /// Largest allowed |difference| over the largest |expected| of an operation's result.
 fn tolerance(op: &Op) -> f32 {
@@ -177,7 +177,7 @@ fn expected(
         Rows::Indexed(value) => (known[&value].as_u32().unwrap(), flags::ROWS),
     };
     let weight = |matrix: &Matrix| decode(weights, matrix);
-    let round_f16 = precision == Precision::F16;
+    let held = Factors::choose(precision == Precision::F16, Features::default());
     let count = node.elements() as u32;
     let mut out = vec![f32::NAN; node.elements()];
     match &node.op {
@@ -224,7 +224,7 @@ fn expected(
             let (bytes, scales, weight_scales);
             let mut arithmetic = naive::linear::Arithmetic::Float {
                 weight: WeightType::F32,
-                round_f16: round_f16 && !op.precise,
+                factors: if op.precise { Factors::F32 } else { held },
             };
             let integers;
             if op.quantizes() {
@@ -265,7 +265,7 @@ fn expected(
             };
             let kernel = naive::conv3d::Conv3d {
                 weight: WeightType::F32,
-                round_f16,
+                factors: held,
                 tile: naive::linear::Tile::Square,
             };
             let operands = naive::conv3d::Operands {
@@ -292,7 +292,7 @@ fn expected(
                 ..Default::default()
             };
             let tile = naive::attention::Tile::Side4;
-            let kernel = naive::attention::Attention::choose(head_dim, tile, round_f16).unwrap();
+            let kernel = naive::attention::Attention::choose(head_dim, tile, held.rounded()).unwrap();
             let operands = naive::attention::Operands {
                 q: get(op.q),
                 k: get(op.k),
@@ -406,7 +406,7 @@ fn expected(
         Op::GroupedLinear(op) => {
             let kernel = naive::grouped_linear::GroupedLinear {
                 weight: WeightType::F32,
-                round_f16,
+                factors: held,
                 from_tokens: op.source == Source::Tokens,
                 activation: activation(op.activation),
             };

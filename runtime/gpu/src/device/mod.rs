@@ -2,15 +2,19 @@
 
 mod adapters;
 mod faults;
+mod guards;
 mod ledger;
 mod memory;
 mod pipelines;
 mod probe;
+mod tier;
+mod timing;
 mod transfer;
 
 use std::sync::{Arc, Mutex};
 
 use kinora_graph::{Error, Result};
+use kinora_shaders::Features;
 
 pub use adapters::{AdapterDescription, DEVICE_VARIABLE, DeviceClass, adapters};
 pub(crate) use faults::Faults;
@@ -18,6 +22,9 @@ pub(crate) use ledger::Allocation;
 pub use ledger::Ledger;
 pub use memory::DeviceMemory;
 pub(crate) use pipelines::Pipeline;
+pub use probe::Probe;
+pub use tier::{TIER_VARIABLE, Tier};
+pub use timing::Timing;
 
 use crate::plan::Capabilities;
 use pipelines::Pipelines;
@@ -27,8 +34,11 @@ pub(crate) use transfer::{Feed, STAGE, STAGING, Staged};
 /// An open device. Shared by the executors that run on it.
 pub struct Device {
     description: AdapterDescription,
+    large_tiles: bool,
+    features: Features,
     raw: wgpu::Device,
     queue: wgpu::Queue,
+    checks: wgpu::ShaderRuntimeChecks,
     faults: Arc<Faults>,
     ledger: Arc<Ledger>,
     pipelines: Mutex<Pipelines>,
@@ -51,12 +61,16 @@ impl Device {
             .map(str::trim)
             .filter(|s| !s.is_empty());
         let (adapter, description) = adapters::choose(selector)?;
-        let wanted = wgpu::Features::TIMESTAMP_QUERY;
+        let features = Tier::from_environment(description.class)?.limit(tier::offered(&adapter));
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | tier::wgpu_features(features);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("kinora"),
             required_features: adapter.features() & wanted,
             // Anything else means WebGPU's small defaults.
             required_limits: adapter.limits(),
+            // SAFETY: of what is experimental only cooperative matrices are asked for. Kernels load and store them
+            // within the arrays that they declare, and what drivers make of them is tested before it is used.
+            experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
             ..Default::default()
         };
         let (raw, queue) = pollster::block_on(adapter.request_device(&descriptor)).map_err(|e| Error::Device {
@@ -64,16 +78,23 @@ impl Device {
             why: format!("the driver refused to open it: {e}"),
             remedy: "update the driver, choose another device (`kinora devices`), or use `--device cpu`".into(),
         })?;
+        let checks = guards::checks(&adapter);
         let faults = Faults::watch(&raw, &description.name);
-        Ok(Arc::new(Self {
+        let mut device = Self {
+            // Hardware with narrow subgroups (Intel's) has half the registers for an invocation, and large tiles spill.
+            large_tiles: description.class == DeviceClass::Software || adapter.get_info().subgroup_min_size >= 32,
             description,
+            features,
             raw,
             queue,
+            checks,
             faults,
             ledger: Arc::default(),
             pipelines: Mutex::default(),
             staging: Mutex::default(),
-        }))
+        };
+        device.features = tier::tested(&device, features);
+        Ok(Arc::new(device))
     }
 
     /// What the device is.
@@ -91,6 +112,8 @@ impl Device {
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
             speed: self.description.class.speed(),
             software: self.description.class == DeviceClass::Software,
+            large_tiles: self.large_tiles,
+            features: self.features,
         }
     }
 
@@ -115,6 +138,11 @@ impl Device {
     /// Whether a pass can be timed by the device itself.
     pub(crate) fn has_timestamps(&self) -> bool {
         self.raw.features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// Whether it can run `shader`.
+    pub fn supports(&self, shader: &kinora_shaders::Shader) -> bool {
+        self.features.cover(shader.needs)
     }
 
     /// The compiled pipeline of `shader`, made at its first use.

@@ -1,13 +1,24 @@
 //! Single dispatches, for tests and benchmarks of kernels.
 
+use std::sync::Arc;
+
 use kinora_graph::Result;
 use kinora_shaders::{BindingKind, Shader};
 
-use super::Device;
+use super::{Allocation, Device, Pipeline, Timing};
+
+/// A dispatch with its operands on the device.
+pub struct Probe<'d> {
+    device: &'d Device,
+    pipeline: Arc<Pipeline>,
+    group: wgpu::BindGroup,
+    /// By their bindings.
+    buffers: Vec<Allocation>,
+    workgroups: [u32; 3],
+}
 
 impl Device {
-    /// Runs `shader` once on buffers with these contents (bindings 1, 2, …; each a multiple of four bytes) and
-    /// returns what the operand `out` holds afterwards.
+    /// `shader` on buffers with these contents (bindings 1, 2, …; each a multiple of four bytes).
     ///
     /// # Errors
     /// As those of an executor.
@@ -17,14 +28,9 @@ impl Device {
         params: &[u8],
         workgroups: [u32; 3],
         operands: &[Vec<u8>],
-        out: usize,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<Probe<'_>> {
         let pipeline = self.pipeline(shader)?;
-        let mut buffers = Vec::new();
-        for (binding, bytes) in std::iter::once(params)
-            .chain(operands.iter().map(Vec::as_slice))
-            .enumerate()
-        {
+        let buffer = |binding: usize, bytes: &[u8]| {
             let kind = match shader.bindings[binding].kind {
                 BindingKind::Uniform => wgpu::BufferUsages::UNIFORM,
                 BindingKind::Weights | BindingKind::Arena => wgpu::BufferUsages::STORAGE,
@@ -32,8 +38,11 @@ impl Device {
             let usage = kind | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
             let buffer = self.buffer("an operand", bytes.len() as u64, usage)?;
             self.upload(&buffer, 0, bytes)?;
-            buffers.push(buffer);
-        }
+            Ok(buffer)
+        };
+        let contents = std::iter::once(params).chain(operands.iter().map(Vec::as_slice));
+        let buffers = contents.enumerate().map(|(binding, bytes)| buffer(binding, bytes));
+        let buffers: Vec<_> = buffers.collect::<Result<_>>()?;
         let entries: Vec<_> = buffers
             .iter()
             .enumerate()
@@ -47,19 +56,45 @@ impl Device {
             layout: &pipeline.layout,
             entries: &entries,
         });
-        let size = operands[out].len() as u64;
+        Ok(Probe {
+            device: self,
+            pipeline,
+            group,
+            buffers,
+            workgroups,
+        })
+    }
+}
+
+impl Probe<'_> {
+    /// Runs it `times` times in one pass.
+    ///
+    /// # Errors
+    /// As those of an executor.
+    pub fn run(&self, times: usize) -> Result<Timing> {
+        let [x, y, z] = self.workgroups;
+        self.device.time_pass(times, |pass| {
+            for _ in 0..times {
+                pass.set_pipeline(&self.pipeline.raw);
+                pass.set_bind_group(0, &self.group, &[0]);
+                pass.dispatch_workgroups(x, y, z);
+            }
+        })
+    }
+
+    /// What the operand `index` holds.
+    ///
+    /// # Errors
+    /// As those of an executor.
+    pub fn read(&self, index: usize) -> Result<Vec<u8>> {
+        let from = &self.buffers[index + 1];
+        let size = from.size();
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let readable = self.buffer("a result", size, usage)?;
-        let mut encoder = self.raw.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        pass.set_pipeline(&pipeline.raw);
-        pass.set_bind_group(0, &group, &[0]);
-        let [x, y, z] = workgroups;
-        pass.dispatch_workgroups(x, y, z);
-        drop(pass);
-        encoder.copy_buffer_to_buffer(&buffers[out + 1], 0, &readable, 0, size);
-        let submitted = self.queue.submit([encoder.finish()]);
-        self.wait(Some(submitted))?;
-        self.read(&readable, size, <[u8]>::to_vec)
+        let readable = self.device.buffer("a result", size, usage)?;
+        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(from, 0, &readable, 0, size);
+        let submitted = self.device.queue.submit([encoder.finish()]);
+        self.device.wait(Some(submitted))?;
+        self.device.read(&readable, size, <[u8]>::to_vec)
     }
 }

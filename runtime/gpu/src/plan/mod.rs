@@ -14,6 +14,7 @@ pub use residency::{Place, Residency, Upload};
 
 use kinora_graph::{Cost, ElementType, Graph, MatrixLayout, Precision, Requirements, Result};
 use kinora_quant::DType;
+use kinora_shaders::Features;
 use kinora_shaders::kernel::Shader;
 use std::ops::Range;
 
@@ -48,6 +49,10 @@ pub struct Capabilities {
     pub speed: Speed,
     /// Whether its kernels run on the processor, where registers are plenty and loads dear.
     pub software: bool,
+    /// Whether invocations have the registers for large tiles of products.
+    pub large_tiles: bool,
+    /// What kernels may use beyond core WebGPU.
+    pub features: Features,
 }
 
 /// What a caller may choose.

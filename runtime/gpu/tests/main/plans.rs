@@ -2,7 +2,7 @@
 
 use kinora_graph::{Activation, Builder, Epilogue, Scope};
 use kinora_quant::{DType, Rotation};
-use kinora_runtime::{Capabilities, Options, Plan, Speed};
+use kinora_runtime::{Capabilities, Features, Options, Plan, Speed};
 
 use crate::zoo::Tensors;
 
@@ -13,6 +13,13 @@ const CAPABILITIES: Capabilities = Capabilities {
     uniform_alignment: 256,
     speed: Speed { flops: 1e9, bytes: 1e9 },
     software: false,
+    large_tiles: true,
+    features: Features {
+        subgroup: false,
+        f16: false,
+        matrix8: false,
+        matrix16: false,
+    },
 };
 
 #[test]

@@ -87,7 +87,7 @@ impl Emitter<'_> {
         let out = self.result(value);
         let kernel = grouped_linear::GroupedLinear {
             weight: stored(&op.weight),
-            round_f16: self.rounds(),
+            factors: self.factors(),
             from_tokens: op.source == Source::Tokens,
             activation: activation(op.activation),
         };

@@ -102,6 +102,11 @@ impl Emitter<'_> {
         self.options.precision == Precision::F16
     }
 
+    /// How the factors of products with weights are held.
+    fn factors(&self) -> shaders::Factors {
+        shaders::Factors::choose(self.rounds(), self.capabilities.features)
+    }
+
     /// An operand that may be absent; `other` is bound in its place.
     fn optional(&self, value: Option<Value>, other: View) -> View {
         value.map_or(other, |v| self.view(v))

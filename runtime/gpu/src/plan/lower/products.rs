@@ -5,7 +5,7 @@ use std::ops::Range;
 use kinora_graph::{Conv3d, Epilogue, Linear, Matrix, Result, Value};
 use kinora_shaders::linear::Tile;
 use kinora_shaders::quantize_rows::{self, QuantizeRows};
-use kinora_shaders::{WeightType, conv3d, flags, linear};
+use kinora_shaders::{Factors, WeightType, conv3d, flags, linear};
 
 use super::super::Weight;
 use super::super::chunk::share;
@@ -83,14 +83,20 @@ impl Emitter<'_> {
         let node = self.graph.node(value);
         let (m, n, k) = (node.rows(), op.weight.n(), op.weight.k);
         let cost = self.graph.cost(value);
+        let tile = Tile::choose(m as u32, n as u32, self.capabilities.large_tiles);
         let rotation = op.weight.rotation();
         let (arithmetic, x, x_columns) = if op.quantizes() {
             let x = self.prepared(op.x, QuantizeRows::Int8(rotation))?;
             (linear::Arithmetic::Int8, x, quantize_rows::words(k as u32) as usize)
         } else {
+            let factors = match (op.precise, tile) {
+                (true, _) => Factors::F32,
+                (false, Tile::FewRows) => self.factors().in_registers(),
+                (false, _) => self.factors(),
+            };
             let arithmetic = linear::Arithmetic::Float {
                 weight: stored(&op.weight),
-                round_f16: self.rounds() && !op.precise,
+                factors,
             };
             (arithmetic, self.factor(op.x, rotation)?, k)
         };
@@ -110,7 +116,7 @@ impl Emitter<'_> {
         let kernel = linear::Linear {
             arithmetic,
             epilogue,
-            tile: Tile::choose(m as u32, n as u32),
+            tile,
         };
         let mut operands = vec![(x, x_columns), (out, n)];
         operands.extend(residual.map(|v| (v, n)));
@@ -164,8 +170,8 @@ impl Emitter<'_> {
         let residual = op.residual.map(|v| self.view(v));
         let kernel = conv3d::Conv3d {
             weight: stored(&op.weight),
-            round_f16: self.rounds(),
-            tile: conv3d::Conv3d::tile(n as u32),
+            factors: self.factors(),
+            tile: conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.capabilities.large_tiles),
         };
         let base = conv3d::Params {
             k: op.weight.k as u32,

@@ -1,0 +1,119 @@
+//! Times linear layers of one shape: each tile of the device's tiers, and other texts of the kernel, in one run.
+//!
+//! `cargo run -p kinora-runtime --example products -- M N K FORMAT [f32|f16] [OTHER.wgsl …]`
+//!
+//! A text has the kernel's bindings; its first line, `// tile ROWS COLUMNS`, says what a workgroup makes of the output.
+//! With `--print` the kernels' own texts go to standard output instead, to start one from.
+
+use kinora_quant::DType;
+use kinora_runtime::Device;
+use kinora_shaders::linear::{Arithmetic, Case, Epilogue, FEW_ROWS, Linear, Tile};
+use kinora_shaders::{Activation, Call, Factors, Kernel, WeightType};
+
+const ROUNDS: usize = 15;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let print = arguments.iter().position(|a| a == "--print");
+    if let Some(print) = print {
+        arguments.remove(print);
+    }
+    let [m, n, k, format, rest @ ..] = &arguments[..] else {
+        return Err("usage: products M N K FORMAT [f32|f16] [OTHER.wgsl …] [--print]".into());
+    };
+    let shape: [u32; 3] = [m.parse()?, n.parse()?, k.parse()?];
+    let weight = DType::all()
+        .find(|t| t.name().eq_ignore_ascii_case(format))
+        .and_then(WeightType::from_dtype)
+        .ok_or_else(|| format!("no kernel reads weights of type {format}"))?;
+    let (round, texts) = match rest {
+        [precision, texts @ ..] => (precision == "f16", texts),
+        [] => (false, rest),
+    };
+    let device = Device::open(None)?;
+    let features = device.capabilities().features;
+    let call = |tile, factors| {
+        let kernel = Linear {
+            arithmetic: Arithmetic::Float { weight, factors },
+            epilogue: Epilogue::Activation(Activation::None),
+            tile,
+        };
+        let case = Case {
+            kernel,
+            shape,
+            flags: 0,
+            sliced: false,
+        };
+        (kernel, case)
+    };
+    let factors = Factors::ALL
+        .into_iter()
+        .filter(|f| f.rounded() == round && features.cover(f.needs()));
+    let variants: Vec<(Tile, Factors)> = factors
+        .flat_map(|f| Tile::ALL.map(|t| (t, f)))
+        .filter(|(t, f)| *t != Tile::FewRows || (shape[0] <= FEW_ROWS && *f == f.in_registers()))
+        .collect();
+    if print.is_some() {
+        for (tile, factors) in variants {
+            let shader = call(tile, factors).0.shader();
+            println!("// {}\n{}", shader.name, shader.source);
+        }
+        return Ok(());
+    }
+    println!("{}, {shape:?}", device.description());
+    let base = call(variants[0].0, variants[0].1).1.call(1);
+    let mut calls: Vec<Call> = Vec::new();
+    for (tile, factors) in variants {
+        let mut call_of = base.clone();
+        call_of.shader = call(tile, factors).0.shader();
+        call_of.workgroups = tile.workgroups(shape[0], shape[1]);
+        call_of.name.clone_from(&call_of.shader.name);
+        calls.push(call_of);
+    }
+    for path in texts {
+        let mut call = base.clone();
+        call.shader.source = std::fs::read_to_string(path)?;
+        call.shader.name.clone_from(path);
+        call.name.clone_from(path);
+        let line = call.shader.source.lines().next().unwrap_or_default();
+        let tile: Vec<u32> = line.split_whitespace().filter_map(|w| w.parse().ok()).collect();
+        let [rows, columns] = tile[..] else {
+            return Err(format!("{path} must begin with `// tile ROWS COLUMNS`").into());
+        };
+        call.workgroups = [shape[1].div_ceil(columns), shape[0].div_ceil(rows), 1];
+        calls.push(call);
+    }
+    let mut probes = Vec::new();
+    for call in &calls {
+        let probe = device.probe(&call.shader, &call.params, call.workgroups, &call.operands)?;
+        let warm = probe.run(1)?;
+        let error = call.error(&probe.read(call.out)?);
+        println!(
+            "{}: error {error:.1e}, first run {:.1} ms",
+            call.name,
+            1e3 * warm.device
+        );
+        probes.push((probe, Vec::new()));
+    }
+    for _ in 0..ROUNDS {
+        for (probe, times) in &mut probes {
+            times.push(probe.run(1)?.device);
+        }
+    }
+    // Whatever else the machine does only adds time: the least is what the kernel takes.
+    let mut first = None;
+    for (call, (_, times)) in calls.iter().zip(&mut probes) {
+        times.sort_by(f64::total_cmp);
+        let [least, median] = [times[0], times[ROUNDS / 2]];
+        let first = *first.get_or_insert(least);
+        println!(
+            "{:9.3} ms (median {:9.3})  {:7.2} GFLOP/s  x{:.2}  {}",
+            1e3 * least,
+            1e3 * median,
+            call.flops / least / 1e9,
+            first / least,
+            call.name
+        );
+    }
+    Ok(())
+}

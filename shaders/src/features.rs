@@ -1,0 +1,32 @@
+//! What shaders need, and devices have, beyond core WebGPU.
+
+/// A set of features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Features {
+    /// Subgroup operations.
+    pub subgroup: bool,
+    /// Half-precision variables and arithmetic.
+    pub f16: bool,
+    /// Cooperative matrices of 8 x 8 and 8 x 8: factors in f16, sums in f32. Comes with the two above.
+    pub matrix8: bool,
+    /// The same of 16 x 16.
+    pub matrix16: bool,
+}
+
+impl Features {
+    /// These and `other`.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            subgroup: self.subgroup || other.subgroup,
+            f16: self.f16 || other.f16,
+            matrix8: self.matrix8 || other.matrix8,
+            matrix16: self.matrix16 || other.matrix16,
+        }
+    }
+
+    /// Whether a device with these features runs what needs `other`.
+    pub fn cover(self, other: Self) -> bool {
+        self.with(other) == self
+    }
+}
