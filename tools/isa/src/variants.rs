@@ -14,6 +14,9 @@ const FORMATS: [&str; 5] = ["f32", "f16", "q8_0", "q4_k", "int8"];
 /// Parts of names of epilogues, of which none is measured: they come once a tile.
 const EPILOGUES: [&str; 5] = ["silu", "gelu_tanh", "gelu_erf", "gelu_tanh_times", "residual"];
 
+/// Parts of names of variants that little work goes to.
+const SELDOM: [&str; 1] = ["singly"];
+
 /// The kernel of a variant: the first part of its name.
 pub(crate) fn kernel(variant: &str) -> &str {
     variant.split('.').next().unwrap_or(variant)
@@ -25,7 +28,7 @@ pub(crate) fn chosen(kernels: &[String]) -> Vec<Shader> {
     let dropped: BTreeSet<String> = WeightType::all()
         .map(WeightType::name)
         .filter(|format| !FORMATS.contains(&format.as_str()))
-        .chain(EPILOGUES.map(str::to_owned))
+        .chain(EPILOGUES.into_iter().chain(SELDOM).map(str::to_owned))
         .collect();
     let mut seen = BTreeSet::new();
     let mut shaders = table::shaders();
@@ -64,7 +67,7 @@ mod tests {
     fn the_parts_that_choose_are_those_of_names() {
         let all = table::shaders();
         let parts: BTreeSet<&str> = all.iter().flat_map(|s| s.name.split('.')).collect();
-        for part in HEAVY.iter().chain(&FORMATS).chain(&EPILOGUES) {
+        for part in HEAVY.iter().chain(&FORMATS).chain(&EPILOGUES).chain(&SELDOM) {
             assert!(parts.contains(part), "no variant's name has {part}");
         }
     }

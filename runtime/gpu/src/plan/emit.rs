@@ -409,10 +409,11 @@ impl<'g> Emitter<'g> {
     }
 }
 
-/// A kernel's binding has 16 bytes at least; there is room for them behind every value.
+/// A kernel's binding is a multiple of 16 bytes, for kernels that read by fours; there is room for them behind every
+/// value.
 fn bound(region: Region) -> Region {
     Region {
-        size: region.size.max(16),
+        size: region.size.next_multiple_of(16).max(16),
         ..region
     }
 }

@@ -172,6 +172,7 @@ impl Emitter<'_> {
             weight: stored(&op.weight),
             factors: self.factors(),
             tile: conv3d::Conv3d::tile((frames * voxels) as u32, n as u32),
+            by_fours: input[3].is_multiple_of(4),
         };
         let base = conv3d::Params {
             k: op.weight.k as u32,
