@@ -26,9 +26,12 @@ pub struct Conv3d {
 }
 
 impl Conv3d {
-    /// The tile for `m` output voxels and `n` output channels.
-    pub fn tile(m: u32, n: u32) -> Tile {
-        Tile::choose_many(m, n)
+    /// K must be less: kernels divide it as f32.
+    pub const MAX_K: usize = 1 << 20;
+
+    /// The tile for `m` output voxels and `n` output channels; see [`Tile::choose`].
+    pub fn tile(m: u32, n: u32, large: bool) -> Tile {
+        Tile::choose_many(m, n, large)
     }
 }
 

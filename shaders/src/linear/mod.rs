@@ -48,7 +48,8 @@ impl Epilogue {
 pub enum Tile {
     /// 64 rows x 64 columns.
     Square,
-    /// 128 rows x 64 columns: reads the least from workgroup memory; for outputs that fill a device.
+    /// 128 rows x 64 columns: reads the least from workgroup memory, takes some 150 registers an invocation; for outputs
+    /// that fill a device.
     Large,
     /// 128 rows x 32 columns: for few columns.
     Tall,
@@ -71,22 +72,22 @@ impl Tile {
     /// Those with rows and columns.
     pub const MANY: [Self; 4] = [Self::Square, Self::Large, Self::Tall, Self::Flat];
 
-    /// The choice for an output of `m` x `n`.
-    pub fn choose(m: u32, n: u32) -> Self {
+    /// The choice for an output of `m` x `n`; `large` where invocations have the registers for [`Self::Large`].
+    pub fn choose(m: u32, n: u32, large: bool) -> Self {
         if m <= FEW_ROWS {
             Self::FewRows
         } else {
-            Self::choose_many(m, n)
+            Self::choose_many(m, n, large)
         }
     }
 
     /// The choice among [`Self::MANY`].
-    pub(crate) fn choose_many(m: u32, n: u32) -> Self {
+    pub(crate) fn choose_many(m: u32, n: u32, large: bool) -> Self {
         if n <= 32 {
             Self::Tall
         } else if m <= 32 {
             Self::Flat
-        } else if u64::from(m) * u64::from(n) >= LARGE {
+        } else if large && u64::from(m) * u64::from(n) >= LARGE {
             Self::Large
         } else {
             Self::Square

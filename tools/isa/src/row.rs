@@ -90,6 +90,8 @@ fn mix(row: &mut Row, listing: &Listing) -> Vec<Instruction> {
 
 #[cfg(test)]
 mod tests {
+    use kinora_shaders::Features;
+
     use super::*;
 
     fn shader() -> Shader {
@@ -97,6 +99,7 @@ mod tests {
             name: "a.b".into(),
             source: String::new(),
             bindings: &[],
+            needs: Features::default(),
             workgroup_size: [32, 2, 1],
         }
     }

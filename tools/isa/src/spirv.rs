@@ -99,6 +99,8 @@ fn matrix_shapes(module: &Module, info: &ModuleInfo) -> Vec<MatrixShape> {
 
 #[cfg(test)]
 mod tests {
+    use kinora_shaders::Features;
+
     use super::*;
 
     const PRODUCT: &str = "
@@ -118,6 +120,7 @@ mod tests {
             name: "product".into(),
             source: PRODUCT.into(),
             bindings: &[],
+            needs: Features::default(),
             workgroup_size: [32, 1, 1],
         };
         let offers = Offers {
@@ -157,6 +160,7 @@ mod tests {
             name: "broken.one".into(),
             source: "fn main() { return 1; }".into(),
             bindings: &[],
+            needs: Features::default(),
             workgroup_size: [1; 3],
         };
         let error = words(&shader, &Offers::default(), true).unwrap_err();

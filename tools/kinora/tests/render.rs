@@ -489,3 +489,31 @@ fn damaged_models_are_named() {
     std::fs::remove_dir_all(model.join("vae")).unwrap();
     refused(&["vae"]);
 }
+
+#[test]
+fn prompts_are_encoded_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let clips: Vec<_> = (0..3)
+        .map(|turn| {
+            let clip = path(&folder, &format!("{turn}.gif"));
+            let output = kinora(&["render", PROMPT, "-o", &clip, "--steps", "1", "--seed", "1"])
+                .env("KINORA_CACHE", &cache)
+                .output()
+                .unwrap();
+            let said = text(&output);
+            assert!(output.status.success(), "{said}");
+            let kept: Vec<_> = std::fs::read_dir(cache.join("text")).unwrap().collect();
+            assert_eq!(kept.len(), 2, "the prompt and the negative one");
+            assert_eq!(said.contains("encoded before"), turn == 1, "{said}");
+            // What is damaged is made again.
+            if turn == 1 {
+                for file in kept {
+                    std::fs::write(file.unwrap().path(), b"damaged").unwrap();
+                }
+            }
+            std::fs::read(clip).unwrap()
+        })
+        .collect();
+    assert!(clips[0] == clips[1] && clips[1] == clips[2]);
+}

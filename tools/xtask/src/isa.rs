@@ -41,9 +41,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_delimiter = ',')]
     kernels: Vec<String>,
 
-    /// Leave out wgpu's checks of indices and loops, to see their price; the tables stay as they are.
+    /// With wgpu's checks of indices and loops, as where a driver does not guard buffers, to see their price; the tables
+    /// stay as they are.
     #[arg(long)]
-    unchecked: bool,
+    checked: bool,
 
     /// Keep the machine code of each variant, in target/isa/listings.
     #[arg(long)]
@@ -80,8 +81,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         for kernel in &arguments.kernels {
             command.args(["--kernels", kernel]);
         }
-        if arguments.unchecked {
-            command.arg("--unchecked");
+        if arguments.checked {
+            command.arg("--checked");
         }
         if arguments.listings {
             command

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod faults;
+mod guards;
 mod ledger;
 mod memory;
 mod pipelines;
@@ -31,9 +32,11 @@ pub(crate) use transfer::{Feed, STAGE, STAGING, Staged};
 /// An open device. Shared by the executors that run on it.
 pub struct Device {
     description: AdapterDescription,
+    large_tiles: bool,
     features: Features,
     raw: wgpu::Device,
     queue: wgpu::Queue,
+    checks: wgpu::ShaderRuntimeChecks,
     faults: Arc<Faults>,
     ledger: Arc<Ledger>,
     pipelines: Mutex<Pipelines>,
@@ -73,12 +76,16 @@ impl Device {
             why: format!("the driver refused to open it: {e}"),
             remedy: "update the driver, choose another device (`kinora devices`), or use `--device cpu`".into(),
         })?;
+        let checks = guards::checks(&adapter);
         let faults = Faults::watch(&raw, &description.name);
         let mut device = Self {
+            // Hardware with narrow subgroups (Intel's) has half the registers for an invocation, and large tiles spill.
+            large_tiles: description.class == DeviceClass::Software || adapter.get_info().subgroup_min_size >= 32,
             description,
             features,
             raw,
             queue,
+            checks,
             faults,
             ledger: Arc::default(),
             pipelines: Mutex::default(),
@@ -103,6 +110,7 @@ impl Device {
             storage_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
             speed: self.description.class.speed(),
+            large_tiles: self.large_tiles,
             features: self.features,
         }
     }

@@ -47,6 +47,8 @@ pub struct Capabilities {
     pub uniform_alignment: u64,
     /// Decides where long dispatches are split.
     pub speed: Speed,
+    /// Whether invocations have the registers for large tiles of products.
+    pub large_tiles: bool,
     /// What kernels may use beyond core WebGPU.
     pub features: Features,
 }

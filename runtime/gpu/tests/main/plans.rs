@@ -12,6 +12,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     storage_alignment: 256,
     uniform_alignment: 256,
     speed: Speed { flops: 1e9, bytes: 1e9 },
+    large_tiles: true,
     features: Features {
         subgroup: false,
         f16: false,

@@ -7,6 +7,7 @@ mod output;
 mod progress;
 mod run;
 mod settings;
+mod text_cache;
 
 pub use args::RenderArgs;
 pub use outlook::PlanArgs;

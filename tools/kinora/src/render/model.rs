@@ -64,7 +64,7 @@ fn in_the_box() -> anyhow::Result<PathBuf> {
 }
 
 /// `KINORA_CACHE`, else the platform's place for caches, else the temporary folder.
-fn cache_folder() -> PathBuf {
+pub(super) fn cache_folder() -> PathBuf {
     let from = |name: &str, sub: &str| {
         std::env::var_os(name)
             .filter(|v| !v.is_empty())

@@ -10,7 +10,7 @@ use kinora_media::{Frame, Sink};
 use kinora_models::lora;
 use kinora_models::pipeline::{
     Checkpoint, Condition, Denoiser, Event, Listener, Plan, Progress, Settings, Stage, decode, encode_condition,
-    encode_text, initial_noise,
+    initial_noise,
 };
 use kinora_models::wan::{Conditioning, Model};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use serde_json::json;
 use super::args::{FileArgs, ModelArgs, RenderArgs};
 use super::progress::Reporter;
 use super::settings::{About, resolve};
+use super::text_cache::TextCache;
 use super::{model, outlook, output};
 use crate::cli::{Global, Misuse};
 use crate::{interrupt, open_executor, units};
@@ -231,7 +232,14 @@ impl<'a> Render<'a> {
                 } else {
                     &[&settings.prompt]
                 };
-                let text = encode_text(&self.model, executor, settings.preset, prompts, &mut self.reporter)?;
+                let folder = model::cache_folder().join("text");
+                let files = &self.fingerprints[..self.model.files.len()];
+                let cache = TextCache::new(folder, executor, files);
+                let (text, kept) = cache.encode(&self.model, executor, settings, prompts, &mut self.reporter)?;
+                if kept {
+                    let event = json!({ "event": "text_kept" });
+                    self.reporter.tell(&event, "text: encoded before, read from the cache");
+                }
                 (text, self.condition(executor)?, None)
             }
         };
