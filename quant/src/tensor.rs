@@ -339,7 +339,10 @@ impl<'a> Tensor<'a> {
 
 impl TensorInfo {
     /// Where the bytes of rows `range` of the first dimension lie.
-    pub(crate) fn row_bytes(&self, range: &Range<usize>) -> Result<Range<usize>> {
+    ///
+    /// # Errors
+    /// [`Error::Rows`] where there are no such rows.
+    pub fn row_bytes(&self, range: &Range<usize>) -> Result<Range<usize>> {
         let row = self.shape.split_first().and_then(|(rows, row)| {
             let bytes = self.bytes_of(row)?;
             (range.start <= range.end && range.end <= *rows).then_some(bytes)

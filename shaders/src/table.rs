@@ -1,9 +1,9 @@
 //! The one list of kernels.
 
 use crate::{
-    Call, Kernel, Shader, attention, binary, combine, conv3d, expert_weights, fill, gather, group_by_expert,
-    grouped_linear, linear, matmul, norm, qk_norm_rope, quantize_rows, rearrange, scatter_experts, softmax, top_k,
-    unary,
+    Call, Kernel, Shader, attention, binary, combine, conv3d, copy, expert_weights, fill, gather, group_by_expert,
+    grouped_linear, linear, matmul, norm, peak, qk_norm_rope, quantize_rows, rearrange, scatter_experts, softmax,
+    top_k, unary,
 };
 
 /// Every variant of every kernel.
@@ -30,6 +30,8 @@ pub fn shaders() -> Vec<Shader> {
         .chain(of::<binary::Binary>())
         .chain(of::<combine::Combine>())
         .chain(of::<fill::Fill>())
+        .chain(of::<copy::Copy>())
+        .chain(of::<peak::Peak>())
         .collect()
 }
 
@@ -37,7 +39,7 @@ pub fn shaders() -> Vec<Shader> {
 pub type Calls = fn(u64) -> Vec<Call>;
 
 /// Every kernel's name and test calls.
-pub const CALLS: [(&str, Calls); 19] = [
+pub const CALLS: [(&str, Calls); 21] = [
     ("linear", |seed| {
         linear::cases().iter().map(|case| case.call(seed)).collect()
     }),
@@ -94,5 +96,11 @@ pub const CALLS: [(&str, Calls); 19] = [
     }),
     ("fill", |seed| {
         fill::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("copy", |seed| {
+        copy::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("peak", |seed| {
+        peak::cases().iter().map(|case| case.call(seed)).collect()
     }),
 ];

@@ -127,6 +127,13 @@ impl Text {
         self
     }
 
+    /// Lets the text use `features`.
+    #[must_use]
+    pub(crate) fn with(mut self, features: Features) -> Self {
+        self.needs = self.needs.with(features);
+        self
+    }
+
     /// What the text needs beyond core WebGPU.
     pub(crate) fn needs(&self) -> Features {
         self.needs

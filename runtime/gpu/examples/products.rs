@@ -7,8 +7,6 @@
 //! A text has the kernel's bindings; its first line, `// tile ROWS COLUMNS`, says what a workgroup makes of the output.
 //! With `--print` the kernels' own texts go to standard output instead, to start one from.
 
-use std::time::Duration;
-
 use kinora_quant::DType;
 use kinora_runtime::Device;
 use kinora_shaders::conv3d::{self, Conv3d};
@@ -121,19 +119,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let probe = device.probe(&call.shader, &call.params, call.workgroups, &call.operands)?;
         let warm = probe.run(1)?;
         let error = call.error(&probe.read(call.out)?);
-        println!("{}: error {error:.1e}, first run {warm:.2?}", call.name);
+        println!(
+            "{}: error {error:.1e}, first run {:.1} ms",
+            call.name,
+            1e3 * warm.device
+        );
         probes.push((probe, Vec::new()));
     }
     for _ in 0..ROUNDS {
         for (probe, times) in &mut probes {
-            times.push(probe.run(1)?);
+            times.push(probe.run(1)?.device);
         }
     }
     // Whatever else the machine does only adds time: the least is what the kernel takes.
     let mut first = None;
     for (call, (_, times)) in calls.iter().zip(&mut probes) {
-        times.sort();
-        let [least, median] = [times[0], times[ROUNDS / 2]].map(|t: Duration| t.as_secs_f64());
+        times.sort_by(f64::total_cmp);
+        let [least, median] = [times[0], times[ROUNDS / 2]];
         let first = *first.get_or_insert(least);
         println!(
             "{:9.3} ms (median {:9.3})  {:7.2} GFLOP/s  x{:.2}  {}",

@@ -9,7 +9,7 @@ pub mod plan;
 pub mod run;
 
 pub use device::{
-    AdapterDescription, DEVICE_VARIABLE, Device, DeviceClass, DeviceMemory, Ledger, Probe, TIER_VARIABLE, Tier,
+    AdapterDescription, DEVICE_VARIABLE, Device, DeviceClass, DeviceMemory, Ledger, Probe, TIER_VARIABLE, Tier, Timing,
     adapters,
 };
 pub use kinora_shaders::Features;

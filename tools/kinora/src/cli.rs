@@ -61,12 +61,20 @@ pub struct Global {
     pub memory: MemoryArgs,
 
     /// Print results as JSON for other programs
-    #[arg(long, global = true)]
-    pub json: bool,
+    // `kinora bench` takes a file here, so that both must be of one type.
+    #[arg(long, global = true, num_args = 0, default_missing_value = "-")]
+    json: Option<PathBuf>,
 
     /// Say more about what happens (twice: much more); the variable RUST_LOG chooses in detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+impl Global {
+    /// Whether results are printed as JSON.
+    pub fn json(&self) -> bool {
+        self.json.is_some()
+    }
 }
 
 /// [`Precision`] as an option.
@@ -107,6 +115,8 @@ pub enum Command {
     Quantize(QuantizeArgs),
     /// Write full-size files with made-up numbers, to measure with
     Synth(SynthArgs),
+    /// Measure how fast the device is, held against its own limits
+    Bench(crate::bench::BenchArgs),
     /// Run verification cases and compare with the reference implementation
     Verify(VerifyArgs),
 }
@@ -318,6 +328,7 @@ pub fn main() -> ExitCode {
         Command::Pull(args) => commands::pull::run(&cli.global, args),
         Command::Quantize(args) => commands::quantize::run(&cli.global, args),
         Command::Synth(args) => commands::synth::run(&cli.global, args),
+        Command::Bench(args) => crate::bench::run(&cli.global, args),
         Command::Verify(args) => commands::verify::run(&cli.global, args),
     };
     match result {
@@ -422,7 +433,7 @@ mod tests {
         ] {
             let global = parse(line).unwrap();
             assert_eq!(
-                (global.device, global.json, global.precision),
+                (global.device.clone(), global.json(), global.precision),
                 (DeviceChoice::Cpu, true, PrecisionArg::F32)
             );
         }

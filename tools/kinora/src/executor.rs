@@ -57,13 +57,18 @@ pub fn open_executor(device: &DeviceChoice, precision: Precision, memory: &Memor
         DeviceChoice::Adapter(name) => Some(name.as_str()),
     };
     let device = Device::open(selector)?;
-    let options = Options {
+    let options = options(&device, precision, memory);
+    let capabilities = device.capabilities();
+    Ok(Box::new(GpuExecutor::with_options(device, capabilities, options)))
+}
+
+/// Options of executors on `device` that stay within `memory`.
+pub(crate) fn options(device: &Device, precision: Precision, memory: &MemoryArgs) -> Options {
+    Options {
         precision,
         memory: memory.vram.map(|size| size.0).or(device.memory().map(|m| m.budget())),
         ..Options::default()
-    };
-    let capabilities = device.capabilities();
-    Ok(Box::new(GpuExecutor::with_options(device, capabilities, options)))
+    }
 }
 
 #[cfg(test)]

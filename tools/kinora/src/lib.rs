@@ -7,8 +7,10 @@
 //! - [`convert`]: files of weights in other types, or made up
 //! - [`pull`]: downloads from a model hub
 //! - [`memory`]: budgets of memory
+//! - [`mod@bench`]: how fast a device is
 //! - [`cli`]: the command line itself
 
+pub mod bench;
 pub mod cli;
 mod commands;
 pub mod convert;

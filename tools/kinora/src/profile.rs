@@ -5,23 +5,42 @@ use std::time::Duration;
 
 use kinora_graph::{Cost, OpTime};
 
-/// Prints one line per kind of operation, the slowest first, to standard error.
-pub(crate) fn print(times: &[OpTime]) {
-    let mut kinds: BTreeMap<&str, (Duration, Cost, usize)> = BTreeMap::new();
-    for time in times {
-        let entry = kinds.entry(time.op).or_default();
-        entry.0 += time.time;
-        entry.1 += time.cost;
-        entry.2 += 1;
+/// Operations of one kind together.
+pub(crate) struct Kind {
+    pub(crate) op: &'static str,
+    pub(crate) count: usize,
+    pub(crate) time: Duration,
+    pub(crate) cost: Cost,
+}
+
+/// One entry per kind of operation, the slowest first.
+pub(crate) fn by_kind(times: &[OpTime]) -> Vec<Kind> {
+    let mut kinds: BTreeMap<&str, Kind> = BTreeMap::new();
+    for &OpTime { op, time, cost, .. } in times {
+        let entry = kinds.entry(op).or_insert(Kind {
+            op,
+            count: 0,
+            time: Duration::ZERO,
+            cost: Cost::default(),
+        });
+        entry.count += 1;
+        entry.time += time;
+        entry.cost += cost;
     }
-    let total: Duration = kinds.values().map(|k| k.0).sum();
-    let mut rows: Vec<_> = kinds.into_iter().collect();
-    rows.sort_by_key(|(_, (time, ..))| std::cmp::Reverse(*time));
+    let mut kinds: Vec<_> = kinds.into_values().collect();
+    kinds.sort_by_key(|kind| std::cmp::Reverse(kind.time));
+    kinds
+}
+
+/// Prints one line per kind of operation to standard error.
+pub(crate) fn print(times: &[OpTime]) {
+    let kinds = by_kind(times);
+    let total: Duration = kinds.iter().map(|kind| kind.time).sum();
     eprintln!(
         "{:<14} {:>7} {:>10} {:>6} {:>10} {:>9}",
         "operation", "count", "ms", "%", "GFLOP/s", "GB/s"
     );
-    for (op, (time, cost, count)) in rows {
+    for Kind { op, count, time, cost } in kinds {
         let seconds = time.as_secs_f64().max(1e-9);
         eprintln!(
             "{op:<14} {count:>7} {:>10.1} {:>6.1} {:>10.2} {:>9.2}",

@@ -8,6 +8,7 @@ mod memory;
 mod pipelines;
 mod probe;
 mod tier;
+mod timing;
 mod transfer;
 
 use std::sync::{Arc, Mutex};
@@ -23,6 +24,7 @@ pub use memory::DeviceMemory;
 pub(crate) use pipelines::Pipeline;
 pub use probe::Probe;
 pub use tier::{TIER_VARIABLE, Tier};
+pub use timing::Timing;
 
 use crate::plan::Capabilities;
 use pipelines::Pipelines;
@@ -136,6 +138,11 @@ impl Device {
     /// Whether a pass can be timed by the device itself.
     pub(crate) fn has_timestamps(&self) -> bool {
         self.raw.features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// Whether it can run `shader`.
+    pub fn supports(&self, shader: &kinora_shaders::Shader) -> bool {
+        self.features.cover(shader.needs)
     }
 
     /// The compiled pipeline of `shader`, made at its first use.

@@ -1,18 +1,19 @@
 //! Single dispatches, for tests and benchmarks of kernels.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use kinora_graph::Result;
 use kinora_shaders::{BindingKind, Shader};
 
-use super::{Allocation, Device, Pipeline};
+use super::{Allocation, Device, Pipeline, Timing};
 
 /// A dispatch with its operands on the device.
 pub struct Probe<'d> {
     device: &'d Device,
-    pipeline: std::sync::Arc<Pipeline>,
-    buffers: Vec<Allocation>,
+    pipeline: Arc<Pipeline>,
     group: wgpu::BindGroup,
+    /// By their bindings.
+    buffers: Vec<Allocation>,
     workgroups: [u32; 3],
 }
 
@@ -29,11 +30,7 @@ impl Device {
         operands: &[Vec<u8>],
     ) -> Result<Probe<'_>> {
         let pipeline = self.pipeline(shader)?;
-        let mut buffers = Vec::new();
-        for (binding, bytes) in std::iter::once(params)
-            .chain(operands.iter().map(Vec::as_slice))
-            .enumerate()
-        {
+        let buffer = |binding: usize, bytes: &[u8]| {
             let kind = match shader.bindings[binding].kind {
                 BindingKind::Uniform => wgpu::BufferUsages::UNIFORM,
                 BindingKind::Weights | BindingKind::Arena => wgpu::BufferUsages::STORAGE,
@@ -41,8 +38,11 @@ impl Device {
             let usage = kind | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
             let buffer = self.buffer("an operand", bytes.len() as u64, usage)?;
             self.upload(&buffer, 0, bytes)?;
-            buffers.push(buffer);
-        }
+            Ok(buffer)
+        };
+        let contents = std::iter::once(params).chain(operands.iter().map(Vec::as_slice));
+        let buffers = contents.enumerate().map(|(binding, bytes)| buffer(binding, bytes));
+        let buffers: Vec<_> = buffers.collect::<Result<_>>()?;
         let entries: Vec<_> = buffers
             .iter()
             .enumerate()
@@ -59,32 +59,27 @@ impl Device {
         Ok(Probe {
             device: self,
             pipeline,
-            buffers,
             group,
+            buffers,
             workgroups,
         })
     }
 }
 
 impl Probe<'_> {
-    /// Runs it `times` times in one submission; wall time of the submission.
+    /// Runs it `times` times in one pass.
     ///
     /// # Errors
     /// As those of an executor.
-    pub fn run(&self, times: usize) -> Result<Duration> {
-        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        pass.set_pipeline(&self.pipeline.raw);
-        pass.set_bind_group(0, &self.group, &[0]);
+    pub fn run(&self, times: usize) -> Result<Timing> {
         let [x, y, z] = self.workgroups;
-        for _ in 0..times {
-            pass.dispatch_workgroups(x, y, z);
-        }
-        drop(pass);
-        let start = Instant::now();
-        let submitted = self.device.queue.submit([encoder.finish()]);
-        self.device.wait(Some(submitted))?;
-        Ok(start.elapsed())
+        self.device.time_pass(times, |pass| {
+            for _ in 0..times {
+                pass.set_pipeline(&self.pipeline.raw);
+                pass.set_bind_group(0, &self.group, &[0]);
+                pass.dispatch_workgroups(x, y, z);
+            }
+        })
     }
 
     /// What the operand `index` holds.
@@ -92,12 +87,12 @@ impl Probe<'_> {
     /// # Errors
     /// As those of an executor.
     pub fn read(&self, index: usize) -> Result<Vec<u8>> {
-        let buffer = &self.buffers[index + 1];
-        let size = buffer.size();
+        let from = &self.buffers[index + 1];
+        let size = from.size();
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let readable = self.device.buffer("a result", size, usage)?;
         let mut encoder = self.device.raw.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &readable, 0, size);
+        encoder.copy_buffer_to_buffer(from, 0, &readable, 0, size);
         let submitted = self.device.queue.submit([encoder.finish()]);
         self.device.wait(Some(submitted))?;
         self.device.read(&readable, size, <[u8]>::to_vec)

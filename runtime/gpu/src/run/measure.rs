@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use kinora_graph::{Activation, Builder, Epilogue, Executor, HostTensor, NoControl, Result, Scope};
 use kinora_quant::{Tensor, Weights};
@@ -71,14 +70,10 @@ impl Rates {
 }
 
 fn upload(device: &Device) -> Result<f64> {
-    let target = device.buffer("a measurement", STAGE, wgpu::BufferUsages::COPY_DST)?;
     let bytes = vec![1; STAGE as usize];
     let mut best = f64::INFINITY;
     for _ in 0..3 {
-        let start = Instant::now();
-        device.upload(&target, 0, &bytes)?;
-        device.wait(None)?;
-        best = best.min(start.elapsed().as_secs_f64());
+        best = best.min(device.time_upload(&bytes)?);
     }
     Ok(STAGE as f64 / best)
 }

@@ -6,6 +6,7 @@ mod memory;
 mod profile;
 mod program;
 mod supply;
+mod time;
 mod weights;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use kinora_graph::{
 use kinora_quant::Weights;
 
 use crate::device::{Device, STAGING, Staged};
-use crate::plan::{Capabilities, Options, Plan, Port, Residency};
+use crate::plan::{Capabilities, Dispatch, Options, Plan, Port, Residency};
 use flight::{Flight, Pace};
 use measure::Rates;
 use memory::Memory;
@@ -195,12 +196,7 @@ impl Executor for GpuExecutor {
             return Ok(BTreeMap::new());
         };
         held.bind(&device, &self.memory)?;
-        for port in &held.plan.inputs {
-            if let Some((_, tensor)) = inputs.iter().find(|(name, _)| *name == port.name) {
-                let buffer = held.buffer(&self.memory, port.region.buffer);
-                device.upload(buffer, port.region.offset, tensor.bytes())?;
-            }
-        }
+        held.bring(&device, &self.memory, inputs)?;
         let mut profile = self.profiling.then(Profile::default);
         let mut flight = Flight::new(&device, control, &mut self.pace, held.plan.seconds());
         let (held, memory, slice) = (&*held, &self.memory, self.options.slice);
@@ -247,6 +243,21 @@ impl Executor for GpuExecutor {
     }
 }
 
+/// Where the submission that begins with dispatch `start` ends, `limit` at the latest, and its estimated seconds: at
+/// most `slice` where it has more than one dispatch.
+fn slice_end(dispatches: &[Dispatch], start: usize, limit: usize, pace: Pace, slice: f64) -> (usize, f64) {
+    let (mut end, mut estimated) = (start, 0.0);
+    while end < dispatches.len().min(limit) {
+        let next = dispatches[end].seconds;
+        if end > start && pace.correct(estimated + next) > slice {
+            break;
+        }
+        estimated += next;
+        end += 1;
+    }
+    (end, estimated)
+}
+
 /// Submits all dispatches in slices, each after the weights that it needs, then copies outputs and states.
 fn replay(
     device: &Device,
@@ -262,16 +273,9 @@ fn replay(
     while start < dispatches.len() {
         supply.before(start, program, memory, flight)?;
         let horizon = supply.horizon(start);
-        let (mut end, mut estimated) = (start, 0.0);
         let most = if profile.is_some() { profile::MOST } else { usize::MAX };
-        while end < dispatches.len().min(horizon) && end - start < most {
-            let next = dispatches[end].seconds;
-            if end > start && flight.pace().correct(estimated + next) > slice {
-                break;
-            }
-            estimated += next;
-            end += 1;
-        }
+        let limit = horizon.min(start.saturating_add(most));
+        let (end, estimated) = slice_end(dispatches, start, limit, flight.pace(), slice);
         let mut encoder = device.raw().create_command_encoder(&Default::default());
         match profile {
             None => {

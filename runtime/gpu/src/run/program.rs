@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kinora_graph::{Graph, Result};
+use kinora_graph::{Graph, HostTensor, Result};
 use kinora_quant::Weights;
 use kinora_shaders::kernel::BindingKind;
 
@@ -194,6 +194,17 @@ impl Program {
             layout: &self.pipelines[shader].layout,
             entries: &entries,
         })
+    }
+
+    /// Brings those of the inputs that are given.
+    pub(super) fn bring(&self, device: &Device, memory: &Memory, inputs: &[(&str, &HostTensor)]) -> Result<()> {
+        for port in &self.plan.inputs {
+            if let Some((_, tensor)) = inputs.iter().find(|(name, _)| *name == port.name) {
+                let buffer = self.buffer(memory, port.region.buffer);
+                device.upload(buffer, port.region.offset, tensor.bytes())?;
+            }
+        }
+        Ok(())
     }
 
     /// Encodes one dispatch. [`Self::bind`] comes before.

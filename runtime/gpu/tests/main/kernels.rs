@@ -7,10 +7,9 @@ const PRODUCTS: [&str; 4] = ["linear", "conv3d", "matmul", "grouped_linear"];
 
 fn check(chosen: impl Fn(&str) -> bool) {
     let Some(device) = crate::device() else { return };
-    let features = device.capabilities().features;
     let mut failures = Vec::new();
     for (kernel, calls) in CALLS.into_iter().filter(|(kernel, _)| chosen(kernel)) {
-        let (offered, lacking): (Vec<_>, Vec<_>) = calls(7).into_iter().partition(|c| features.cover(c.shader.needs));
+        let (offered, lacking): (Vec<_>, Vec<_>) = calls(7).into_iter().partition(|c| device.supports(&c.shader));
         let mut worst = 0f32;
         for call in &offered {
             let found = device

@@ -96,7 +96,7 @@ pub(crate) fn run(global: &Global) -> anyhow::Result<ExitCode> {
     let mut lines: Vec<Line> = adapters.into_iter().map(Line::from).collect();
     lines.push(Line::cpu());
     let mut out = std::io::stdout().lock();
-    if global.json {
+    if global.json() {
         writeln!(out, "{}", serde_json::to_string(&lines)?)?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -13,7 +13,7 @@ const MAX_REMARK: usize = 400;
 pub(crate) fn run(global: &Global, args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let report = inspect(&args.path)?;
     let mut out = std::io::stdout().lock();
-    if global.json {
+    if global.json() {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
         write(&mut out, &report)?;

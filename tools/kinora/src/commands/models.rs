@@ -56,7 +56,7 @@ pub(crate) fn run(global: &Global, args: &ModelsArgs) -> anyhow::Result<ExitCode
         looked_in: roots,
     };
     let mut out = std::io::stdout().lock();
-    if global.json {
+    if global.json() {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
         write(&mut out, &report)?;

@@ -25,7 +25,7 @@ struct Item {
 pub(crate) fn run(global: &Global, args: &PullArgs) -> anyhow::Result<ExitCode> {
     let variable = |name: &str| std::env::var_os(name);
     let roots = library::roots(variable);
-    let mut meter = Meter::new(global.json);
+    let mut meter = Meter::new(global.json());
     let items = match args.name.contains('/') {
         true => vec![single(&args.name)?],
         false => missing(&args.name.parse()?, &roots)?,

@@ -23,7 +23,7 @@ pub(crate) fn run(global: &Global, args: &QuantizeArgs) -> anyhow::Result<ExitCo
     };
     let size = |name: String| weights.info(&name).map_or(0, |info| info.bytes() as u64);
     let total = weights.names().into_iter().map(size).sum();
-    let mut meter = Meter::new(global.json);
+    let mut meter = Meter::new(global.json());
     meter.begin(&args.output.display().to_string(), Some(total), 0);
     let mut lines = Vec::new();
     let result = quantize(&job, &mut |read, line| {
@@ -40,7 +40,7 @@ pub(crate) fn run(global: &Global, args: &QuantizeArgs) -> anyhow::Result<ExitCo
         Err(error) => return Err(error.into()),
     };
     let mut out = std::io::stdout().lock();
-    if global.json {
+    if global.json() {
         writeln!(out, "{}", report(&lines, &totals))?;
     } else {
         write(&mut out, &lines, &totals)?;

@@ -41,7 +41,7 @@ pub(crate) fn run(global: &Global, args: &SynthArgs) -> anyhow::Result<ExitCode>
             })
             .collect()
     };
-    let mut meter = Meter::new(global.json);
+    let mut meter = Meter::new(global.json());
     for (role, target, path) in files {
         if !one_file && let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;

@@ -20,10 +20,10 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode
     let mut counts = Counts::default();
     for folder in &args.cases {
         let passed = if args.bisect {
-            bisect(&mut out, folder, &mut *executor, precision, global.json)?
+            bisect(&mut out, folder, &mut *executor, precision, global.json())?
         } else {
             let result = run_case(folder, &mut *executor, precision, &mut Interruptible);
-            if global.json {
+            if global.json() {
                 writeln!(out, "{}", serde_json::to_string(&result)?)?;
             } else {
                 writeln!(out, "{}", line(&result))?;
@@ -36,7 +36,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode
             return Ok(ExitCode::from(interrupt::STATUS));
         }
     }
-    if !args.bisect && !global.json && args.cases.len() > 1 {
+    if !args.bisect && !global.json() && args.cases.len() > 1 {
         let Counts {
             passed,
             failed,

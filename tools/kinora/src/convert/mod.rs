@@ -3,9 +3,11 @@
 //! - `target`: which type each tensor gets
 //! - `output`: the file that is being written
 //! - `quantize`: tensor by tensor, a few rows at a time
-//! - `synth`: numbers from nothing
+//! - `made_up`: numbers from nothing
+//! - `synth`: files of them
 
 mod error;
+mod made_up;
 mod output;
 mod quantize;
 mod synth;
@@ -14,6 +16,7 @@ mod target;
 mod tests;
 
 pub use error::Error;
+pub use made_up::MadeUp;
 pub use quantize::{Line, Quantize, Totals, quantize};
-pub use synth::{Synth, synth};
+pub use synth::{Synth, stored, synth};
 pub use target::{Container, Target};

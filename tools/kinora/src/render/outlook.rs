@@ -56,7 +56,7 @@ pub(crate) fn run(global: &Global, args: &PlanArgs) -> anyhow::Result<ExitCode> 
         global.memory.ram(),
     )?;
     let mut out = std::io::stdout().lock();
-    if global.json {
+    if global.json() {
         let mut event = event(&plan, &model, &settings, &*executor);
         event["event"] = "plan".into();
         writeln!(out, "{event}")?;

@@ -108,7 +108,7 @@ impl<'a> Render<'a> {
     fn new(global: &'a Global, args: &'a RenderArgs, stored: Option<&(PathBuf, Checkpoint)>) -> anyhow::Result<Self> {
         let like = args.like.as_deref().map(About::read).transpose()?;
         let precision = format!("{:?}", Precision::from(global.precision));
-        let mut reporter = Reporter::new(global.json);
+        let mut reporter = Reporter::new(global.json());
         let named = !args.model.model.is_empty() || args.model.high.is_some();
         let request = match (stored, &like) {
             (Some((path, checkpoint)), _) => {

@@ -1,0 +1,110 @@
+//! Arithmetic in registers and nothing else: the most that a unit of a device can do.
+//!
+//! Sixteen numbers per invocation go through `x ← x · factor + term` again and again.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::kernel::{PARAMS, arena, flat_grid};
+use crate::text::Text;
+use crate::{Binding, Features, Kernel, Shader};
+
+mod cases;
+mod reference;
+pub use cases::{Case, cases};
+pub use reference::reference;
+
+/// A variant: the unit that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Peak {
+    /// `fma` of f32.
+    F32,
+    /// `fma` of f16, by fours: two in a register where the device packs them.
+    F16,
+    /// `dot4I8Packed` and a sum: four products of bytes.
+    Dot4,
+}
+
+/// Uniform parameters.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub struct Params {
+    /// Rounds of [`STEPS`] steps.
+    pub rounds: u32,
+    /// Workgroups.
+    pub groups: u32,
+    /// What is multiplied with; its bits are four bytes for [`Peak::Dot4`].
+    pub factor: f32,
+    /// What is added.
+    pub term: f32,
+}
+
+/// out has one number per invocation.
+pub const BINDINGS: &[Binding] = &[PARAMS, arena("out")];
+
+/// Steps of a round.
+pub const STEPS: u32 = 16;
+
+/// Numbers of an invocation.
+const NUMBERS: u32 = 16;
+
+/// Invocations of a workgroup.
+pub const INVOCATIONS: u32 = 256;
+
+impl Peak {
+    /// Parameters that keep the numbers within bounds.
+    pub fn params(self, groups: u32, rounds: u32) -> Params {
+        let (factor, term) = match self {
+            Self::F32 | Self::F16 => (-0.75, 1.25),
+            Self::Dot4 => (f32::from_bits(0x5b9d_37e3), 0.0),
+        };
+        Params {
+            rounds,
+            groups,
+            factor,
+            term,
+        }
+    }
+
+    /// Multiplications and additions of a dispatch.
+    pub fn operations(self, params: &Params) -> f64 {
+        let each = match self {
+            Self::F32 | Self::F16 => 2,
+            Self::Dot4 => 8,
+        };
+        f64::from(params.groups) * f64::from(params.rounds) * f64::from(INVOCATIONS * NUMBERS * STEPS * each)
+    }
+}
+
+impl Kernel for Peak {
+    type Params = Params;
+
+    fn all() -> Vec<Self> {
+        vec![Self::F32, Self::F16, Self::Dot4]
+    }
+
+    fn shader(&self) -> Shader {
+        let (name, unit) = match self {
+            Self::F32 => ("peak.f32", include_str!("f32.wgsl")),
+            Self::F16 => ("peak.f16", include_str!("f16.wgsl")),
+            Self::Dot4 => ("peak.dot4", include_str!("dot4.wgsl")),
+        };
+        let text = Text::new(include_str!("kernel.wgsl"))
+            .constant("STEPS", STEPS)
+            .snippet("unit", unit)
+            .with(Features {
+                f16: *self == Self::F16,
+                ..Features::default()
+            });
+        Shader {
+            name: name.to_owned(),
+            needs: text.needs(),
+            source: text.finish(),
+            bindings: BINDINGS,
+            workgroup_size: [INVOCATIONS, 1, 1],
+        }
+    }
+
+    fn workgroups(&self, params: &Params) -> [u32; 3] {
+        flat_grid(params.groups)
+    }
+}
