@@ -4,6 +4,7 @@
 //! `cargo run -p kinora-runtime --example products -- SHAPE FORMAT [f32|f16] [OTHER.wgsl …]`
 //!
 //! SHAPE is MxNxK; or TxHxWxCxO: causal convolutions of 3x3x3 taps from C to O channels, two frames being cached.
+//!
 //! A text has the kernel's bindings; its first line, `// tile ROWS COLUMNS`, says what a workgroup makes of the output.
 //! With `--print` the kernels' own texts go to standard output instead, to start one from.
 
