@@ -44,7 +44,7 @@ pub struct Call {
     pub params: Vec<u8>,
     /// The grid.
     pub workgroups: [u32; 3],
-    /// Bytes of bindings 1, 2, …; each a multiple of four and at least 16.
+    /// Bytes of bindings 1, 2, …; each a multiple of 16.
     pub operands: Vec<Vec<u8>>,
     /// Which of `operands` is written.
     pub out: usize,
@@ -74,7 +74,7 @@ impl Call {
         let operands: Vec<_> = operands
             .into_iter()
             .map(|mut bytes| {
-                bytes.resize(bytes.len().next_multiple_of(4).max(16), 0);
+                bytes.resize(bytes.len().next_multiple_of(16).max(16), 0);
                 bytes
             })
             .collect();

@@ -1,13 +1,17 @@
-//! Times linear layers of one shape: each tile of the device's tiers, and other texts of the kernel, in one run.
+//! Times linear layers or convolutions of one shape: each tile of the device's tiers, and other texts of the kernel, in
+//! one run.
 //!
-//! `cargo run -p kinora-runtime --example products -- M N K FORMAT [f32|f16] [OTHER.wgsl …]`
+//! `cargo run -p kinora-runtime --example products -- SHAPE FORMAT [f32|f16] [OTHER.wgsl …]`
+//!
+//! SHAPE is MxNxK; or TxHxWxCxO: causal convolutions of 3x3x3 taps from C to O channels, two frames being cached.
 //!
 //! A text has the kernel's bindings; its first line, `// tile ROWS COLUMNS`, says what a workgroup makes of the output.
 //! With `--print` the kernels' own texts go to standard output instead, to start one from.
 
 use kinora_quant::DType;
 use kinora_runtime::Device;
-use kinora_shaders::linear::{Arithmetic, Case, Epilogue, FEW_ROWS, Linear, Tile};
+use kinora_shaders::conv3d::{self, Conv3d};
+use kinora_shaders::linear::{self, Arithmetic, Epilogue, FEW_ROWS, Linear, Tile};
 use kinora_shaders::{Activation, Call, Factors, Kernel, WeightType};
 
 const ROUNDS: usize = 15;
@@ -18,10 +22,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(print) = print {
         arguments.remove(print);
     }
-    let [m, n, k, format, rest @ ..] = &arguments[..] else {
-        return Err("usage: products M N K FORMAT [f32|f16] [OTHER.wgsl …] [--print]".into());
+    let usage = "usage: products MxNxK|TxHxWxCxO FORMAT [f32|f16] [OTHER.wgsl …] [--print]";
+    let [shape, format, rest @ ..] = &arguments[..] else {
+        return Err(usage.into());
     };
-    let shape: [u32; 3] = [m.parse()?, n.parse()?, k.parse()?];
+    let shape = shape.split('x').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
     let weight = DType::all()
         .find(|t| t.name().eq_ignore_ascii_case(format))
         .and_then(WeightType::from_dtype)
@@ -32,41 +37,68 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let device = Device::open(None)?;
     let features = device.capabilities().features;
-    let call = |tile, factors| {
-        let kernel = Linear {
-            arithmetic: Arithmetic::Float { weight, factors },
-            epilogue: Epilogue::Activation(Activation::None),
-            tile,
-        };
-        let case = Case {
-            kernel,
-            shape,
-            flags: 0,
-            sliced: false,
-        };
-        (kernel, case)
+    // Rows and columns of the output.
+    let [m, n] = match shape[..] {
+        [m, n, _] => [m, n],
+        [t, h, w, _, o] => [t * h * w, o],
+        _ => return Err(usage.into()),
+    };
+    let linear = |tile, factors| Linear {
+        arithmetic: Arithmetic::Float { weight, factors },
+        epilogue: Epilogue::Activation(Activation::None),
+        tile,
+    };
+    let conv3d = |tile, factors| Conv3d {
+        weight,
+        factors,
+        tile,
+        by_fours: shape[3].is_multiple_of(4),
+    };
+    let shader = |tile, factors| match shape.len() {
+        3 => linear(tile, factors).shader(),
+        _ => conv3d(tile, factors).shader(),
     };
     let factors = Factors::ALL
         .into_iter()
         .filter(|f| f.rounded() == round && features.cover(f.needs()));
     let variants: Vec<(Tile, Factors)> = factors
         .flat_map(|f| Tile::ALL.map(|t| (t, f)))
-        .filter(|(t, f)| *t != Tile::FewRows || (shape[0] <= FEW_ROWS && *f == f.in_registers()))
+        .filter(|(t, f)| *t != Tile::FewRows || (shape.len() == 3 && m <= FEW_ROWS && *f == f.in_registers()))
         .collect();
     if print.is_some() {
         for (tile, factors) in variants {
-            let shader = call(tile, factors).0.shader();
+            let shader = shader(tile, factors);
             println!("// {}\n{}", shader.name, shader.source);
         }
         return Ok(());
     }
     println!("{}, {shape:?}", device.description());
-    let base = call(variants[0].0, variants[0].1).1.call(1);
+    let (tile, factors) = variants[0];
+    let base = match shape[..] {
+        [frames, height, width, channels, _] => conv3d::Case {
+            kernel: conv3d(tile, factors),
+            input: [2, frames, height, width],
+            taps: [3, 3, 3, channels],
+            channels: n,
+            stride: [1; 3],
+            padding: [0, 1, 1, 1, 1],
+            flags: 0,
+            sliced: false,
+        }
+        .call(1),
+        _ => linear::Case {
+            kernel: linear(tile, factors),
+            shape: [m, n, shape[2]],
+            flags: 0,
+            sliced: false,
+        }
+        .call(1),
+    };
     let mut calls: Vec<Call> = Vec::new();
     for (tile, factors) in variants {
         let mut call_of = base.clone();
-        call_of.shader = call(tile, factors).0.shader();
-        call_of.workgroups = tile.workgroups(shape[0], shape[1]);
+        call_of.shader = shader(tile, factors);
+        call_of.workgroups = tile.workgroups(m, n);
         call_of.name.clone_from(&call_of.shader.name);
         calls.push(call_of);
     }
@@ -80,7 +112,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let [rows, columns] = tile[..] else {
             return Err(format!("{path} must begin with `// tile ROWS COLUMNS`").into());
         };
-        call.workgroups = [shape[1].div_ceil(columns), shape[0].div_ceil(rows), 1];
+        call.workgroups = [n.div_ceil(columns), m.div_ceil(rows), 1];
         calls.push(call);
     }
     let mut probes = Vec::new();

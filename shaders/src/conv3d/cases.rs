@@ -47,7 +47,13 @@ pub fn cases() -> Vec<Case> {
                 &Tile::MANY[..]
             };
             for &tile in tiles {
-                let kernel = Conv3d { weight, factors, tile };
+                let by_fours = taps[3].is_multiple_of(4);
+                let kernel = Conv3d {
+                    weight,
+                    factors,
+                    tile,
+                    by_fours,
+                };
                 cases.push(Case {
                     kernel,
                     input,

@@ -25,56 +25,66 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read_write> x: array<f32>;
-@group(0) @binding(3) var<storage, read_write> cache: array<f32>;
+@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> cache: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> residual: array<f32>;
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
 
-// Where the kernel's first tap of an output voxel lies in the input (t, y, x); outside of it where the padding is.
-alias RowState = vec3<i32>;
+// Time, height, width and element (counted from the cache's first) of an input voxel: that of the first tap, outside of
+// the input where the padding is.
+alias RowState = vec4<i32>;
 
 fn row_state(row: u32) -> RowState {
     let voxel = min(row, params.m - 1u) + params.first_row;
     let line = voxel / params.output.y;
     let place = vec3<u32>(line / params.output.x, line % params.output.x, voxel % params.output.y);
-    return vec3<i32>(place * params.stride.xyz) - vec3<i32>(params.padding.xyz);
+    return with_element(vec3<i32>(place * params.stride.xyz) - vec3<i32>(params.padding.xyz), 0);
 }
 
-// Element k of the taps of a voxel: four of them where they are of one tap, else one.
-fn load_taps(first: RowState, k: u32, four: bool) -> vec4<f32> {
-    let tap = k / params.kernel.w;
-    let line = tap / params.kernel.z;
-    let at = first + vec3<i32>(vec3<u32>(line / params.kernel.y, line % params.kernel.y, tap % params.kernel.z));
+fn with_element(at: vec3<i32>, channel: i32) -> vec4<i32> {
     let size = vec4<i32>(params.input);
-    if any(at < vec3<i32>()) || at.x >= size.x + size.y || at.y >= size.z || at.z >= size.w {
-        return vec4<f32>();
+    return vec4<i32>(at, ((at.x * size.z + at.y) * size.w + at.z) * i32(params.kernel.w) + channel);
+}
+
+// a / b, right for a below 2^20: integers are divided by many instructions.
+fn quotient(a: u32, b: u32) -> u32 {
+    return u32((f32(a) + 0.5) / f32(b));
+}
+
+// From the first tap to that of element k.
+fn tap(k: u32) -> vec4<i32> {
+    let tap = quotient(k, params.kernel.w);
+    let line = quotient(tap, params.kernel.z);
+    let time = quotient(line, params.kernel.y);
+    let at = vec3<u32>(time, line - time * params.kernel.y, tap - line * params.kernel.z);
+    return with_element(vec3<i32>(at), i32(k - tap * params.kernel.w));
+}
+
+// The element of a voxel, BY_FOURS that and the three behind it. What lies outside is read somewhere and becomes 0.
+fn load_voxel(voxel: vec4<i32>) -> vec4<f32> {
+    let size = params.input;
+    let inside = all(vec3<u32>(voxel.xyz) < vec3<u32>(size.x + size.y, size.zw));
+    let cached = voxel.x < i32(size.x);
+    let before = size.x * size.z * size.w * params.kernel.w;
+    let element = u32(voxel.w) - select(before, 0u, cached);
+    var v = x[select(0u, element / 4u, inside && !cached)];
+    if inside && cached {
+        v = cache[element / 4u];
     }
-    let cached = at.x < size.x;
-    let frame = u32(at.x - select(size.x, 0, cached)) * params.input.z;
-    let i = ((frame + u32(at.y)) * params.input.w + u32(at.z)) * params.kernel.w + k % params.kernel.w;
-    var v = vec4<f32>();
-    if cached {
-        v.x = cache[i];
-        if four {
-            v = vec4<f32>(v.x, cache[i + 1u], cache[i + 2u], cache[i + 3u]);
-        }
-    } else {
-        v.x = x[i];
-        if four {
-            v = vec4<f32>(v.x, x[i + 1u], x[i + 2u], x[i + 3u]);
-        }
+    if !BY_FOURS {
+        v.x = v[element % 4u];
     }
-    return v;
+    return select(vec4<f32>(), v, inside);
 }
 
 fn load_a(first: RowState, k: u32) -> vec4<f32> {
-    if params.kernel.w % 4u == 0u {
-        return load_taps(first, k, true);
+    if BY_FOURS {
+        return load_voxel(first + tap(k));
     }
     var v = vec4<f32>();
     for (var i = 0u; i < min(4u, params.k - k); i++) {
-        v[i] = load_taps(first, k + i, false).x;
+        v[i] = load_voxel(first + tap(k + i)).x;
     }
     return v;
 }

@@ -21,9 +21,14 @@ pub struct Conv3d {
     pub factors: Factors,
     /// See [`Tile`].
     pub tile: Tile,
+    /// Input channels are loaded by fours: C is a multiple of four.
+    pub by_fours: bool,
 }
 
 impl Conv3d {
+    /// K must be less: kernels divide it as f32.
+    pub const MAX_K: usize = 1 << 20;
+
     /// The tile for `m` output voxels and `n` output channels; see [`Tile::choose`].
     pub fn tile(m: u32, n: u32, large: bool) -> Tile {
         Tile::choose_many(m, n, large)
@@ -62,7 +67,7 @@ pub struct Params {
     pub padding: [u32; 4],
 }
 
-/// The cache and x are `[Tc, H, W, C]` and `[T, H, W, C]`.
+/// The cache and x are `[Tc, H, W, C]` and `[T, H, W, C]`; both are read by fours.
 pub const BINDINGS: &[Binding] = &[
     PARAMS,
     WEIGHT,
@@ -81,7 +86,14 @@ impl Kernel for Conv3d {
         for weight in WeightType::all() {
             for factors in Factors::ALL {
                 for tile in Tile::MANY {
-                    all.push(Self { weight, factors, tile });
+                    for by_fours in [false, true] {
+                        all.push(Self {
+                            weight,
+                            factors,
+                            tile,
+                            by_fours,
+                        });
+                    }
                 }
             }
         }
@@ -92,13 +104,15 @@ impl Kernel for Conv3d {
         let text = Text::new(include_str!("kernel.wgsl"))
             .weight(self.weight)
             .floats(self.factors, self.factors)
-            .tile(self.tile, self.factors, false);
+            .tile(self.tile, self.factors, false)
+            .constant("BY_FOURS", self.by_fours);
         Shader {
             name: format!(
-                "conv3d.{}{}.{}",
+                "conv3d.{}{}.{}{}",
                 self.weight.name(),
                 self.factors.suffix(),
-                self.tile.name()
+                self.tile.name(),
+                if self.by_fours { "" } else { ".singly" }
             ),
             needs: text.needs(),
             source: text.finish(),

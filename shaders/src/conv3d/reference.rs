@@ -85,6 +85,7 @@ mod tests {
         weight: WeightType::F32,
         factors: crate::Factors::F32,
         tile: Tile::Square,
+        by_fours: false,
     };
 
     #[test]

@@ -30,8 +30,8 @@ struct Params {
 
 var<private> expert: u32;
 var<private> last_place: u32;
-// First place, place behind the last, expert.
-var<workgroup> found: vec3<u32>;
+// First place, place behind the last, expert. Of four, so that the tiles behind it begin at a multiple of 16 bytes.
+var<workgroup> found: vec4<u32>;
 
 fn start_of(expert: u32) -> u32 {
     return min(groups[2u * params.slots + expert], params.slots);
@@ -39,7 +39,7 @@ fn start_of(expert: u32) -> u32 {
 
 // The places of a tile. Those of an expert begin at number start / height + expert: there is room for all of them
 // before the next expert's begin.
-fn find(number: u32, height: u32) -> vec3<u32> {
+fn find(number: u32, height: u32) -> vec4<u32> {
     var low = 0u;
     var high = params.experts;
     while high - low > 1u {
@@ -53,7 +53,7 @@ fn find(number: u32, height: u32) -> vec3<u32> {
     let start = start_of(low);
     let first = start + (number - start / height - low) * height;
     let bound = low >= params.first_expert && low < params.last_expert;
-    return vec3<u32>(first, select(0u, min(start_of(low + 1u), first + height), bound), low);
+    return vec4<u32>(first, select(0u, min(start_of(low + 1u), first + height), bound), low, 0u);
 }
 
 fn tile_rows(tile: u32, height: u32, thread: u32) -> vec2<u32> {

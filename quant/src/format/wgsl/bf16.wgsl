@@ -19,8 +19,10 @@ fn load_weight4(row: u32, k: u32) -> vec4<f32> {
     let word = i >> 1u;
     let a = weight_pair(weight[word]);
     let b = weight_pair(weight[word + 1u]);
-    if (i & 1u) == 0u {
+    // Asked of all rows alike: invocations go one way.
+    if (params.k & 1u) == 0u {
         return vec4<f32>(a, b);
     }
-    return vec4<f32>(a.y, b, weight_pair(weight[word + 2u]).x);
+    let c = weight_pair(weight[word + 2u]);
+    return select(vec4<f32>(a, b), vec4<f32>(a.y, b, c.x), (i & 1u) == 1u);
 }

@@ -10,14 +10,11 @@ fn weight_u16(at: u32) -> u32 {
     return (weight[at >> 2u] >> ((at & 2u) * 8u)) & 0xffffu;
 }
 
-// 32 bits at any byte.
+// 32 bits at any byte. Without a branch, so that one load need not wait for another; no shift reaches 32.
 fn weight_u32(at: u32) -> u32 {
     let word = at >> 2u;
     let shift = (at & 3u) * 8u;
-    if shift == 0u {
-        return weight[word];
-    }
-    return (weight[word] >> shift) | (weight[word + 1u] << (32u - shift));
+    return (weight[word] >> shift) | ((weight[word + 1u] << 1u) << (31u - shift));
 }
 
 // A half-precision number; `at` is even.

@@ -12,15 +12,11 @@ fn load_weight4(row: u32, k: u32) -> vec4<f32> {
     let i = k & 255u;
     let group = i / 32u;
     let byte = (group & 3u) * 8u;
-    var scale = weight[at + 1u] >> byte;
-    var minimum = weight[at + 2u] >> byte;
-    if group >= 4u {
-        // The last four have their low bits apart.
-        let low = weight[at + 3u] >> byte;
-        scale = (low & 15u) | ((scale >> 2u) & 48u);
-        minimum = ((low >> 4u) & 15u) | ((minimum >> 2u) & 48u);
-    }
-    let factors = unpack2x16float(weight[at]) * vec2<f32>(f32(scale & 63u), f32(minimum & 63u));
+    // Scale and minimum; the last four groups have their low bits apart.
+    let first = vec2<u32>(weight[at + 1u], weight[at + 2u]) >> vec2<u32>(byte);
+    let apart = (vec2<u32>(weight[at + 3u]) >> vec2<u32>(byte, byte + 4u)) & vec2<u32>(15u);
+    let pair = select(first & vec2<u32>(63u), apart | ((first >> vec2<u32>(2u)) & vec2<u32>(48u)), group >= 4u);
+    let factors = unpack2x16float(weight[at]) * vec2<f32>(pair);
     // Two groups share their bytes of low bits.
     let in_group = (i & 31u) / 4u;
     let low = weight[at + WEIGHT_BLOCK - 32u + group / 2u * 8u + in_group] >> ((group & 1u) * 4u);

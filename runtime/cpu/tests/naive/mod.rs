@@ -267,6 +267,7 @@ fn expected(
                 weight: WeightType::F32,
                 factors: held,
                 tile: naive::linear::Tile::Square,
+                by_fours: false,
             };
             let operands = naive::conv3d::Operands {
                 x: get(op.x),

@@ -106,7 +106,8 @@ impl Device {
     pub fn capabilities(&self) -> Capabilities {
         let limits = self.raw.limits();
         Capabilities {
-            max_binding: limits.max_storage_buffer_binding_size,
+            // Bindings are whole vectors of four.
+            max_binding: limits.max_storage_buffer_binding_size / 16 * 16,
             max_buffer: limits.max_buffer_size,
             storage_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),

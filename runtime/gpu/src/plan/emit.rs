@@ -409,10 +409,15 @@ impl<'g> Emitter<'g> {
     }
 }
 
-/// A kernel's binding has 16 bytes at least; there is room for them behind every value.
+/// A kernel's binding has 16 bytes at least. But for weights it is whole vectors of four: there is room for them behind
+/// every value.
 fn bound(region: Region) -> Region {
+    let whole = match region.buffer {
+        Buffer::Weight(_) => 1,
+        _ => 16,
+    };
     Region {
-        size: region.size.max(16),
+        size: region.size.next_multiple_of(whole).max(16),
         ..region
     }
 }

@@ -158,6 +158,14 @@ impl Emitter<'_> {
     }
 
     pub(super) fn conv3d(&mut self, value: Value, op: &Conv3d) -> Result<()> {
+        if op.weight.k >= conv3d::Conv3d::MAX_K {
+            let why = format!(
+                "{} weights for each output channel; this device takes fewer than {}: use `--device cpu`",
+                op.weight.k,
+                conv3d::Conv3d::MAX_K
+            );
+            return Err(self.unsupported(why));
+        }
         let node = self.graph.node(value);
         let (frames, height, width) = (node.shape[0], node.shape[1], node.shape[2]);
         let (n, voxels) = (op.weight.n(), height * width);
@@ -172,6 +180,7 @@ impl Emitter<'_> {
             weight: stored(&op.weight),
             factors: self.factors(),
             tile: conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.capabilities.large_tiles),
+            by_fours: input[3].is_multiple_of(4),
         };
         let base = conv3d::Params {
             k: op.weight.k as u32,
