@@ -1,11 +1,11 @@
 //! Progress of long copying work: a bar on a terminal, lines in a pipe, JSON for other programs.
 
-use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use crate::channel::{Channel, emit};
 use crate::units::bytes;
 
 /// Time between two lines in a pipe.
@@ -16,7 +16,7 @@ const EVENT_EVERY: Duration = Duration::from_millis(500);
 
 /// Shows how far a run over so many bytes is, how fast, and how long it will take.
 pub(crate) struct Meter {
-    kind: Kind,
+    channel: Channel,
     /// What is worked on.
     name: String,
     total: Option<u64>,
@@ -26,23 +26,10 @@ pub(crate) struct Meter {
     told: Instant,
 }
 
-enum Kind {
-    Bar(ProgressBar),
-    Lines,
-    Json,
-}
-
 impl Meter {
     pub(crate) fn new(json: bool) -> Self {
-        let kind = if json {
-            Kind::Json
-        } else if std::io::stderr().is_terminal() {
-            Kind::Bar(ProgressBar::hidden())
-        } else {
-            Kind::Lines
-        };
         Self {
-            kind,
+            channel: Channel::new(json),
             name: String::new(),
             total: None,
             done: 0,
@@ -56,7 +43,7 @@ impl Meter {
         self.end();
         (self.name, self.total, self.done) = (name.to_owned(), total, done);
         (self.begun, self.told) = ((Instant::now(), done), Instant::now());
-        if let Kind::Bar(bar) = &mut self.kind {
+        if let Channel::Bar(bar) = &mut self.channel {
             *bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
             let template =
                 "{prefix} [{bar:32}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} (left {eta})";
@@ -72,11 +59,11 @@ impl Meter {
     pub(crate) fn set(&mut self, done: u64) {
         self.done = done;
         let since = self.told.elapsed();
-        match &self.kind {
-            Kind::Bar(bar) => bar.set_position(done),
-            Kind::Lines if since >= LINE_EVERY => eprintln!("{}: {}", self.name, self.line()),
-            Kind::Json if since >= EVENT_EVERY => self.emit("progress"),
-            Kind::Lines | Kind::Json => return,
+        match &self.channel {
+            Channel::Bar(bar) => bar.set_position(done),
+            Channel::Lines if since >= LINE_EVERY => eprintln!("{}: {}", self.name, self.line()),
+            Channel::Json if since >= EVENT_EVERY => self.emit("progress"),
+            Channel::Lines | Channel::Json => return,
         }
         self.told = Instant::now();
     }
@@ -88,11 +75,7 @@ impl Meter {
 
     /// A sentence for the user; standard error, so that output can be piped.
     pub(crate) fn say(&self, text: &str) {
-        match &self.kind {
-            Kind::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
-            Kind::Lines => eprintln!("{text}"),
-            Kind::Json => print(&json!({ "event": "note", "text": text })),
-        }
+        self.channel.say(text);
     }
 
     /// The current work is finished, or given up.
@@ -100,10 +83,10 @@ impl Meter {
         if self.name.is_empty() {
             return;
         }
-        match &self.kind {
-            Kind::Bar(bar) => bar.finish_and_clear(),
-            Kind::Lines => {}
-            Kind::Json => self.emit("finished"),
+        match &self.channel {
+            Channel::Bar(bar) => bar.finish_and_clear(),
+            Channel::Lines => {}
+            Channel::Json => self.emit("finished"),
         }
         self.name.clear();
     }
@@ -128,7 +111,7 @@ impl Meter {
 
     fn emit(&self, event: &str) {
         let seconds = self.begun.0.elapsed().as_secs_f64();
-        print(&json!({
+        emit(&json!({
             "event": event, "name": self.name, "bytes": self.done, "total": self.total, "seconds": seconds,
         }));
     }
@@ -136,13 +119,8 @@ impl Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        if let Kind::Bar(bar) = &self.kind {
+        if let Channel::Bar(bar) = &self.channel {
             bar.finish_and_clear();
         }
     }
-}
-
-/// One JSON line on standard output. Who closes the pipe does not end the work.
-fn print(value: &serde_json::Value) {
-    let _ = writeln!(std::io::stdout().lock(), "{value}");
 }

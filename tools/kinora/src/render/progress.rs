@@ -1,60 +1,43 @@
 //! Who listens to a render: bars on a terminal, lines in a pipe, JSON for other programs.
 
-use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kinora_models::pipeline::{Event, Listener, Stage};
 use serde_json::json;
 
+use crate::channel::{Channel, emit};
 use crate::{interrupt, units};
 
 /// Tells the user what happens.
 pub(super) struct Reporter {
-    kind: Kind,
+    channel: Channel,
     stage_started: Instant,
-}
-
-enum Kind {
-    Bar(ProgressBar),
-    Lines,
-    Json,
 }
 
 impl Reporter {
     pub(super) fn new(json: bool) -> Self {
-        let kind = if json {
-            Kind::Json
-        } else if std::io::stderr().is_terminal() {
-            Kind::Bar(ProgressBar::hidden())
-        } else {
-            Kind::Lines
-        };
         Self {
-            kind,
+            channel: Channel::new(json),
             stage_started: Instant::now(),
         }
     }
 
     /// A sentence for the user; standard error, so that output can be piped.
     pub(super) fn say(&mut self, text: &str) {
-        match &self.kind {
-            Kind::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
-            Kind::Lines => eprintln!("{text}"),
-            Kind::Json => emit(&json!({ "event": "note", "text": text })),
-        }
+        self.channel.say(text);
     }
 
     /// An event of our own.
     pub(super) fn tell(&mut self, event: &serde_json::Value, text: &str) {
-        match self.kind {
-            Kind::Json => emit(event),
+        match self.channel {
+            Channel::Json => emit(event),
             _ => self.say(text),
         }
     }
 
     fn bar(&mut self, event: &Event) {
-        let Kind::Bar(bar) = &mut self.kind else { return };
+        let Channel::Bar(bar) = &mut self.channel else { return };
         match event {
             Event::Started { stage, .. } => {
                 *bar = ProgressBar::new(SCALE);
@@ -122,20 +105,15 @@ impl Reporter {
 /// Positions of a bar.
 const SCALE: u64 = 10_000;
 
-/// One JSON line on standard output. Who closes the pipe does not end the render.
-fn emit(value: &serde_json::Value) {
-    let _ = writeln!(std::io::stdout().lock(), "{value}");
-}
-
 impl Listener for Reporter {
     fn event(&mut self, event: &Event) {
         if let Event::Started { .. } = event {
             self.stage_started = Instant::now();
         }
-        match self.kind {
-            Kind::Bar(_) => self.bar(event),
-            Kind::Lines => self.line(event),
-            Kind::Json => self.json(event),
+        match self.channel {
+            Channel::Bar(_) => self.bar(event),
+            Channel::Lines => self.line(event),
+            Channel::Json => self.json(event),
         }
     }
 
