@@ -30,8 +30,8 @@ impl Conv3d {
     pub const MAX_K: usize = 1 << 20;
 
     /// The tile for `m` output voxels and `n` output channels; see [`Tile::choose`].
-    pub fn tile(m: u32, n: u32, large: bool) -> Tile {
-        Tile::choose_many(m, n, large)
+    pub fn tile(m: u32, n: u32, large_from: u64) -> Tile {
+        Tile::choose_many(m, n, large_from)
     }
 }
 

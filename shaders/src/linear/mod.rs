@@ -62,9 +62,6 @@ pub enum Tile {
 /// Most rows of [`Tile::FewRows`].
 pub const FEW_ROWS: u32 = 8;
 
-/// The elements that an output must have for [`Tile::Large`].
-const LARGE: u64 = 1 << 19;
-
 impl Tile {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Square, Self::Large, Self::Tall, Self::Flat, Self::FewRows];
@@ -72,22 +69,22 @@ impl Tile {
     /// Those with rows and columns.
     pub const MANY: [Self; 4] = [Self::Square, Self::Large, Self::Tall, Self::Flat];
 
-    /// The choice for an output of `m` x `n`; `large` where invocations have the registers for [`Self::Large`].
-    pub fn choose(m: u32, n: u32, large: bool) -> Self {
+    /// The choice for an output of `m` x `n`; [`Self::Large`] from `large_from` elements on.
+    pub fn choose(m: u32, n: u32, large_from: u64) -> Self {
         if m <= FEW_ROWS {
             Self::FewRows
         } else {
-            Self::choose_many(m, n, large)
+            Self::choose_many(m, n, large_from)
         }
     }
 
     /// The choice among [`Self::MANY`].
-    pub(crate) fn choose_many(m: u32, n: u32, large: bool) -> Self {
+    pub(crate) fn choose_many(m: u32, n: u32, large_from: u64) -> Self {
         if n <= 32 {
             Self::Tall
         } else if m <= 32 {
             Self::Flat
-        } else if large && u64::from(m) * u64::from(n) >= LARGE {
+        } else if u64::from(m) * u64::from(n) >= large_from {
             Self::Large
         } else {
             Self::Square

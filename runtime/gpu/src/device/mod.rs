@@ -31,10 +31,24 @@ use pipelines::Pipelines;
 use transfer::Staging;
 pub(crate) use transfer::{Feed, STAGE, STAGING, Staged};
 
+/// Elements of an output that fill a GPU with large tiles.
+const LARGE: u64 = 1 << 19;
+
+/// See [`Capabilities::large_from`].
+fn large_from(class: DeviceClass, subgroup_min_size: u32) -> u64 {
+    match class {
+        // Few processors are filled by anything, and a large tile loads the least.
+        DeviceClass::Software => 0,
+        _ if subgroup_min_size >= 32 => LARGE,
+        // Hardware with narrow subgroups (Intel's) has half the registers for an invocation, and large tiles spill.
+        _ => u64::MAX,
+    }
+}
+
 /// An open device. Shared by the executors that run on it.
 pub struct Device {
     description: AdapterDescription,
-    large_tiles: bool,
+    large_from: u64,
     features: Features,
     raw: wgpu::Device,
     queue: wgpu::Queue,
@@ -81,8 +95,7 @@ impl Device {
         let checks = guards::checks(&adapter);
         let faults = Faults::watch(&raw, &description.name);
         let mut device = Self {
-            // Hardware with narrow subgroups (Intel's) has half the registers for an invocation, and large tiles spill.
-            large_tiles: description.class == DeviceClass::Software || adapter.get_info().subgroup_min_size >= 32,
+            large_from: large_from(description.class, adapter.get_info().subgroup_min_size),
             description,
             features,
             raw,
@@ -113,7 +126,7 @@ impl Device {
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
             speed: self.description.class.speed(),
             software: self.description.class == DeviceClass::Software,
-            large_tiles: self.large_tiles,
+            large_from: self.large_from,
             features: self.features,
         }
     }

@@ -49,8 +49,8 @@ pub struct Capabilities {
     pub speed: Speed,
     /// Whether its kernels run on the processor, where registers are plenty and loads dear.
     pub software: bool,
-    /// Whether invocations have the registers for large tiles of products.
-    pub large_tiles: bool,
+    /// Elements of an output from which on products take large tiles; `u64::MAX` where invocations lack the registers.
+    pub large_from: u64,
     /// What kernels may use beyond core WebGPU.
     pub features: Features,
 }

@@ -163,6 +163,8 @@ impl Executor for GpuExecutor {
 
     fn measure(&mut self) -> Result<()> {
         self.rates = Some(Rates::measure(&self.device, self)?);
+        // What that took is free again, and is no part of what programs take.
+        self.device.ledger().reset_peak();
         Ok(())
     }
 

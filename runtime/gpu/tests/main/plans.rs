@@ -13,7 +13,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     uniform_alignment: 256,
     speed: Speed { flops: 1e9, bytes: 1e9 },
     software: false,
-    large_tiles: true,
+    large_from: 1 << 19,
     features: Features {
         subgroup: false,
         f16: false,
