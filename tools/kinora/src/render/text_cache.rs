@@ -16,14 +16,15 @@ const MOST: usize = 256;
 /// Encodings on the disk, each under a hash of all that its numbers depend on.
 pub(super) struct TextCache {
     folder: PathBuf,
-    /// What encodes: version, device, precision, model files.
+    /// What encodes: version, device, precision, tier of kernels, model files.
     encoder: String,
 }
 
 impl TextCache {
     /// Encodings of `executor` with the model of these fingerprints, kept in `folder`.
     pub(super) fn new(folder: PathBuf, executor: &dyn Executor, fingerprints: &[String]) -> Self {
-        let encoder = [env!("CARGO_PKG_VERSION"), &executor.describe()]
+        let tier = std::env::var(kinora_runtime::TIER_VARIABLE).unwrap_or_default();
+        let encoder = [env!("CARGO_PKG_VERSION"), &executor.describe(), &tier]
             .into_iter()
             .chain(fingerprints.iter().map(String::as_str))
             .collect::<Vec<_>>()
