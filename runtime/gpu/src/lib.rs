@@ -9,8 +9,8 @@ pub mod plan;
 pub mod run;
 
 pub use device::{
-    AdapterDescription, DEVICE_VARIABLE, Device, DeviceClass, DeviceMemory, Ledger, Probe, TIER_VARIABLE, Tier, Timing,
-    adapters,
+    AdapterDescription, Creations, DEVICE_VARIABLE, Device, DeviceClass, DeviceMemory, Ledger, Probe, TIER_VARIABLE,
+    Tier, Timing, adapters,
 };
 pub use kinora_shaders::Features;
 pub use plan::{Capabilities, Options, Plan, Speed};

@@ -135,4 +135,10 @@ pub trait Executor: Send {
 
     /// The times gathered since the last call, one entry per operation and run.
     fn take_profile(&mut self) -> Vec<OpTime>;
+
+    /// What the processor took to encode and submit runs' work since the last call; nothing where it computes itself.
+    /// Profiled runs take more than others: each of their dispatches is timed.
+    fn take_host_time(&mut self) -> Duration {
+        Duration::ZERO
+    }
 }

@@ -11,6 +11,7 @@ mod weights;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kinora_graph::{
     Control, ElementType, Error, Executor, Graph, HostTensor, OpTime, Precision, ProgramId, Requirements, Result,
@@ -43,6 +44,7 @@ pub struct GpuExecutor {
     rates: Option<Rates>,
     profiling: bool,
     profile: Vec<OpTime>,
+    host_time: Duration,
 }
 
 impl GpuExecutor {
@@ -70,6 +72,7 @@ impl GpuExecutor {
             rates: None,
             profiling: false,
             profile: Vec::new(),
+            host_time: Duration::ZERO,
         }
     }
 
@@ -214,6 +217,7 @@ impl Executor for GpuExecutor {
             })?;
         }
         let times = std::mem::take(&mut flight.times);
+        self.host_time += flight.host;
         if let Some(profile) = profile {
             self.profile.extend(profile.finish(&device, &held.plan, &times)?);
         }
@@ -242,6 +246,10 @@ impl Executor for GpuExecutor {
 
     fn take_profile(&mut self) -> Vec<OpTime> {
         std::mem::take(&mut self.profile)
+    }
+
+    fn take_host_time(&mut self) -> Duration {
+        std::mem::take(&mut self.host_time)
     }
 }
 
@@ -278,6 +286,7 @@ fn replay(
         let most = if profile.is_some() { profile::MOST } else { usize::MAX };
         let limit = horizon.min(start.saturating_add(most));
         let (end, estimated) = slice_end(dispatches, start, limit, flight.pace(), slice);
+        let begun = Instant::now();
         let mut encoder = device.raw().create_command_encoder(&Default::default());
         match profile {
             None => {
@@ -292,9 +301,10 @@ fn replay(
                 profile.end(&mut encoder);
             }
         }
-        flight.submit(encoder.finish(), estimated)?;
+        flight.submit(encoder.finish(), estimated, begun)?;
         start = end;
     }
+    let begun = Instant::now();
     // Outputs first: one may be the old value of a state.
     let mut encoder = device.raw().create_command_encoder(&Default::default());
     let mut offset = 0;
@@ -308,7 +318,7 @@ fn replay(
         let state = &memory.state(name).buffer;
         encoder.copy_buffer_to_buffer(from, region.offset, state, 0, region.size);
     }
-    flight.submit(encoder.finish(), 0.0)?;
+    flight.submit(encoder.finish(), 0.0, begun)?;
     flight.finish()
 }
 

@@ -8,6 +8,7 @@ mod large;
 mod loading;
 mod plans;
 mod references;
+mod replay;
 mod runs;
 mod splits;
 mod zoo;

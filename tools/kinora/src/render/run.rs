@@ -74,7 +74,7 @@ pub(crate) fn run(global: &Global, args: &RenderArgs) -> anyhow::Result<ExitCode
         let _ = std::fs::remove_file(&render.checkpoint);
     }
     if args.profile {
-        crate::profile::print(&executor.take_profile());
+        crate::profile::print(&executor.take_profile(), executor.take_host_time());
     }
     let seconds = started.elapsed().as_secs_f64();
     let event = json!({
