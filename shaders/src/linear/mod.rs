@@ -91,7 +91,8 @@ impl Tile {
         }
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    /// As part of a shader's name.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Square => "square",
             Self::Large => "large",
@@ -197,7 +198,8 @@ impl Arithmetic {
         }
     }
 
-    fn name(self) -> String {
+    /// As part of a shader's name.
+    pub fn name(self) -> String {
         match self {
             Self::Float { weight, factors } => format!("{}{}", weight.name(), factors.suffix()),
             Self::Int8 => "bytes".to_owned(),

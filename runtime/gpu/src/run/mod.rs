@@ -9,17 +9,20 @@ mod supply;
 mod time;
 mod weights;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kinora_graph::{
-    Control, ElementType, Error, Executor, Graph, HostTensor, OpTime, Precision, ProgramId, Requirements, Result,
+    Control, ElementType, Error, Executor, Graph, HostTensor, KernelChoice, OpTime, Precision, ProgramId, Requirements,
+    Result,
 };
 use kinora_quant::Weights;
 
 use crate::device::{Device, STAGING, Staged};
 use crate::plan::{Capabilities, Dispatch, Options, Plan, Port, Residency};
+use crate::tune::{Choice, Table, Tuner};
 use flight::{Flight, Pace};
 use measure::Rates;
 use memory::Memory;
@@ -36,6 +39,9 @@ pub struct GpuExecutor {
     device: Arc<Device>,
     capabilities: Capabilities,
     options: Options,
+    tuner: Option<Arc<Tuner>>,
+    /// Of all plans so far, by their classes' names.
+    choices: RefCell<BTreeMap<String, Choice>>,
     programs: BTreeMap<ProgramId, Program>,
     next: u64,
     store: Store,
@@ -64,6 +70,8 @@ impl GpuExecutor {
             device,
             capabilities,
             options,
+            tuner: None,
+            choices: RefCell::default(),
             programs: BTreeMap::new(),
             next: 0,
             store: Store::default(),
@@ -74,6 +82,23 @@ impl GpuExecutor {
             profile: Vec::new(),
             host_time: Duration::ZERO,
         }
+    }
+
+    /// The executor with plans that use what `tuner` has measured on its device. Without one, rules choose.
+    #[must_use]
+    pub fn with_tuner(self, tuner: Option<Arc<Tuner>>) -> Self {
+        Self { tuner, ..self }
+    }
+
+    fn make_plan(&self, graph: &Graph) -> Result<Plan> {
+        let table = self
+            .tuner
+            .as_ref()
+            .map_or_else(Table::default, |tuner| tuner.table().clone());
+        let plan = Plan::new(graph, &self.capabilities, &table, &self.options)?;
+        let named = plan.choices.iter().map(|choice| (choice.key.to_string(), *choice));
+        self.choices.borrow_mut().extend(named);
+        Ok(plan)
     }
 
     /// The plan of a program, to be printed; `None` where there is no such program.
@@ -141,7 +166,7 @@ impl Executor for GpuExecutor {
     }
 
     fn compile(&mut self, graph: Graph, weights: &Arc<dyn Weights>) -> Result<ProgramId> {
-        let plan = Plan::new(&graph, &self.capabilities, &self.options)?;
+        let plan = self.make_plan(&graph)?;
         let others = self.device.ledger().held() - self.memory.bytes();
         let taken = others + self.memory.bytes_with(&plan) - self.memory.ring_bytes();
         let held = |w: usize| self.store.has(weights, &plan.weights[w]);
@@ -171,8 +196,37 @@ impl Executor for GpuExecutor {
         Ok(())
     }
 
+    fn tune(&mut self, control: &mut dyn Control) -> Result<()> {
+        let Some(tuner) = &self.tuner else { return Ok(()) };
+        let mut unknown: Vec<_> = self.choices.borrow().values().copied().collect();
+        unknown.retain(|choice| tuner.table().get(&choice.key).is_none());
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let ledger = self.device.ledger();
+        let left = self.options.memory.map(|memory| memory.saturating_sub(ledger.held()));
+        let result = tuner.tune(&unknown, left, control);
+        // As after `measure`.
+        ledger.reset_peak();
+        result
+    }
+
+    fn kernel_choices(&self) -> Vec<KernelChoice> {
+        let table = self.tuner.as_ref().map(|tuner| tuner.table());
+        let choices = self.choices.borrow();
+        let described = choices.iter().map(|(work, choice)| {
+            let measured = table.as_ref().and_then(|table| table.get(&choice.key));
+            KernelChoice {
+                work: work.clone(),
+                kernel: measured.unwrap_or(choice.tile).name(),
+                measured: measured.is_some(),
+            }
+        });
+        described.collect()
+    }
+
     fn forecast(&self, graph: &Graph) -> Result<Requirements> {
-        let plan = Plan::new(graph, &self.capabilities, &self.options)?;
+        let plan = self.make_plan(graph)?;
         let residency = self.residency(&plan, Memory::default().bytes_with(&plan), |_| false)?;
         Ok(self.needs(&plan, &residency))
     }

@@ -11,6 +11,7 @@ mod references;
 mod replay;
 mod runs;
 mod splits;
+mod tuning;
 mod zoo;
 
 use std::sync::{Arc, OnceLock};
