@@ -307,12 +307,15 @@ impl<'g> Emitter<'g> {
         let key = Key::new(product, shape.map(|size| size as u32));
         let measured = self.table.get(&key);
         let tile = measured.unwrap_or(rule);
-        if !self.choices.iter().any(|choice| choice.key == key) {
-            self.choices.push(Choice {
+        let work = 2 * shape.iter().map(|size| *size as u64).product::<u64>();
+        match self.choices.iter_mut().find(|choice| choice.key == key) {
+            Some(choice) => choice.work += work,
+            None => self.choices.push(Choice {
                 key,
                 tile,
                 measured: measured.is_some(),
-            });
+                work,
+            }),
         }
         tile
     }
