@@ -1,5 +1,8 @@
 //! What shaders need, and devices have, beyond core WebGPU.
 
+/// Workgroup memory in bytes that shaders may take where they need matrices.
+pub const MATRIX_WORKGROUP_MEMORY: u32 = 32 << 10;
+
 /// A set of features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Features {

@@ -101,7 +101,7 @@ impl Text {
                     .constant("DOWN", layout.down)
                     .constant("ACROSS", layout.across)
                     .constant("QUADS", layout.quads);
-                include_str!("shared/gemm.wgsl").into()
+                include_str!("shared/gemm.wgsl")
             }
             Some(size) => {
                 let [down, across] = layout.roles();
@@ -110,14 +110,21 @@ impl Text {
                     .constant("ROLES_ACROSS", across)
                     .constant("DOWN", layout.rows() / down / size)
                     .constant("ACROSS", layout.columns() / across / size);
-                let text = include_str!("shared/gemm_matrix.wgsl");
-                text.replace("$N", &size.to_string()).into()
+                self = self.matrices(size);
+                include_str!("shared/gemm_matrix.wgsl")
             }
         };
-        self.snippets.push(("gemm", gemm));
-        self.constant("LOADS_A", layout.loads_a())
+        self.snippet("gemm", gemm).constant("LOADS_A", layout.loads_a())
             .constant("LOADS_B", layout.loads_b())
             .constant("B_COLUMNS_FIRST", b_columns_first)
+    }
+
+    /// Defines the snippet `matrices`: cooperative matrices of `size` x `size`, and `SIZE`.
+    #[must_use]
+    pub(crate) fn matrices(mut self, size: u32) -> Self {
+        let text = include_str!("shared/matrices.wgsl").replace("$N", &size.to_string());
+        self.snippets.push(("matrices", text.into()));
+        self
     }
 
     /// Defines the snippet `name`.

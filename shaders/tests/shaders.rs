@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kinora_shaders::features::MATRIX_WORKGROUP_MEMORY;
 use kinora_shaders::{BindingKind, Features, Shader, table};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -69,8 +70,10 @@ fn globals_are_the_bindings() {
         assert_eq!(found, signature, "{}", shader.name);
         assert_eq!(shader.bindings[0].kind, BindingKind::Uniform, "{}", shader.name);
         assert!(shader.bindings.len() - 1 <= STORAGE_BUFFERS, "{}", shader.name);
+        let matrices = shader.needs.matrix8 || shader.needs.matrix16;
+        let available = if matrices { MATRIX_WORKGROUP_MEMORY } else { WORKGROUP_MEMORY };
         assert!(
-            memory <= WORKGROUP_MEMORY,
+            memory <= available,
             "{}: {memory} bytes of workgroup memory",
             shader.name
         );

@@ -50,16 +50,71 @@ pub enum Tile {
     Side4,
     /// 8 x 8 scores, 64 invocations: half the loads, for drivers on the processor, where loads cost most.
     Side8,
+    /// Cooperative matrices: heads of a multiple of four elements up to 128, rounded to f16, probabilities too.
+    Matrices(Matrices),
+}
+
+/// Cooperative matrices of attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Matrices {
+    /// Rows and columns: 8 or 16.
+    pub size: u32,
+    /// Invocations: four times those of a subgroup keep all of them busy, 128 or 256. Any subgroup gives the same numbers.
+    pub invocations: u32,
+}
+
+impl Matrices {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::new(8, 128), Self::new(8, 256), Self::new(16, 128), Self::new(16, 256)];
+
+    const fn new(size: u32, invocations: u32) -> Self {
+        Self { size, invocations }
+    }
+
+    /// The best of a device with these features, whose subgroups have at most `subgroup` invocations.
+    pub fn choose(features: Features, subgroup: u32) -> Option<Self> {
+        let invocations = if subgroup >= 64 { 256 } else { 128 };
+        match features {
+            Features { matrix16: true, .. } => Some(Self::new(16, invocations)),
+            Features { matrix8: true, .. } => Some(Self::new(8, invocations)),
+            _ => None,
+        }
+    }
+
+    /// Queries of a workgroup: those of four subgroups.
+    fn queries(self) -> u32 {
+        4 * self.size
+    }
+
+    fn needs(self) -> Features {
+        Features {
+            subgroup: true,
+            f16: true,
+            matrix8: self.size == 8,
+            matrix16: self.size == 16,
+        }
+    }
 }
 
 impl Tile {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Side4, Self::Side8];
+    /// Those of single invocations.
+    pub const SCALAR: [Self; 2] = [Self::Side4, Self::Side8];
 
-    fn side(self) -> u32 {
+    /// The best for heads of `head_dim` elements, rounded to f16 or not, on a device with these features, whose subgroups
+    /// have at most `subgroup` invocations.
+    pub fn choose(head_dim: u32, round_f16: bool, software: bool, features: Features, subgroup: u32) -> Self {
+        match Matrices::choose(features, subgroup).map(Self::Matrices) {
+            Some(matrices) if matrices.serves(head_dim, round_f16) => matrices,
+            _ if software => Self::Side8,
+            _ => Self::Side4,
+        }
+    }
+
+    /// Whether it serves a head of `head_dim` elements, rounded to f16 or not.
+    pub fn serves(self, head_dim: u32, round_f16: bool) -> bool {
         match self {
-            Self::Side4 => 4,
-            Self::Side8 => 8,
+            Self::Side4 | Self::Side8 => head_dim <= MAX_HEAD_DIM,
+            Self::Matrices(_) => round_f16 && head_dim <= 128 && head_dim.is_multiple_of(4),
         }
     }
 }
@@ -78,10 +133,10 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// The variant for heads of `head_dim` elements, `None` beyond [`MAX_HEAD_DIM`].
+    /// The variant for heads of `head_dim` elements, `None` where `tile` does not serve them.
     pub fn choose(head_dim: u32, tile: Tile, round_f16: bool) -> Option<Self> {
         Some(Self {
-            head_dim: HeadDim::choose(head_dim)?,
+            head_dim: HeadDim::choose(head_dim).filter(|_| tile.serves(head_dim, round_f16))?,
             tile,
             by_four: head_dim.is_multiple_of(4),
             round_f16,
@@ -136,7 +191,7 @@ impl Kernel for Attention {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for head_dim in HeadDim::ALL {
-            for tile in Tile::ALL {
+            for tile in Tile::SCALAR {
                 for by_four in [true, false] {
                     for round_f16 in [false, true] {
                         all.push(Self {
@@ -149,11 +204,38 @@ impl Kernel for Attention {
                 }
             }
         }
+        for head_dim in [HeadDim::D64, HeadDim::D128] {
+            all.extend(Matrices::ALL.map(|matrices| Self {
+                head_dim,
+                tile: Tile::Matrices(matrices),
+                by_four: true,
+                round_f16: true,
+            }));
+        }
         all
     }
 
     fn shader(&self) -> Shader {
-        let (bound, each) = (self.head_dim.bound(), self.tile.side());
+        match self.tile {
+            Tile::Side4 => self.scalar(4),
+            Tile::Side8 => self.scalar(8),
+            Tile::Matrices(matrices) => self.by_matrices(matrices),
+        }
+    }
+
+    fn workgroups(&self, params: &Params) -> [u32; 3] {
+        let queries = match self.tile {
+            Tile::Matrices(matrices) => matrices.queries(),
+            _ => QUERY_TILE,
+        };
+        [params.queries.div_ceil(queries), params.heads, params.batch]
+    }
+}
+
+impl Attention {
+    /// Each invocation has `each` x `each` scores.
+    fn scalar(&self, each: u32) -> Shader {
+        let bound = self.head_dim.bound();
         let side = QUERY_TILE / each;
         let mut name = format!("attention.{bound}.{each}x{each}");
         let operands = if self.by_four {
@@ -181,7 +263,31 @@ impl Kernel for Attention {
         }
     }
 
-    fn workgroups(&self, params: &Params) -> [u32; 3] {
-        [params.queries.div_ceil(QUERY_TILE), params.heads, params.batch]
+    fn by_matrices(&self, matrices: Matrices) -> Shader {
+        /// Keys of a tile.
+        const KEYS: u32 = 32;
+        let Matrices { size, invocations } = matrices;
+        let bound = self.head_dim.bound();
+        let slices = (matrices.queries() / KEYS).max(1);
+        let text = Text::new(include_str!("matrix.wgsl"))
+            .with(matrices.needs())
+            .matrices(size)
+            .constant("KEYS", KEYS)
+            .constant("BOUND", bound)
+            .constant("INVOCATIONS", invocations)
+            .constant("DEPTH", bound / size)
+            .constant("ACROSS", KEYS / size)
+            .constant("SHARERS", invocations / matrices.queries())
+            .constant("VECTORS", KEYS / 4 * matrices.queries() / invocations)
+            .constant("LOADS", KEYS * bound / 4 / invocations)
+            .constant("SLICES", slices)
+            .constant("SLICE_DEPTH", bound / size / slices);
+        Shader {
+            name: format!("attention.{bound}.matrix{size}.{invocations}"),
+            needs: text.needs(),
+            source: text.finish(),
+            bindings: BINDINGS,
+            workgroup_size: [invocations, 1, 1],
+        }
     }
 }

@@ -1,11 +1,8 @@
 //#include gemm_tiles
 
-alias MatrixA = coop_mat$Nx$N<f16, A>;
-alias MatrixB = coop_mat$Nx$N<f16, B>;
-alias MatrixSum = coop_mat$Nx$N<f32, C>;
+//#include matrices
 
-// Matrices of SIZE x SIZE. A role is DOWN x ACROSS of them and the work of one subgroup.
-const SIZE: u32 = $Nu;
+// A role is DOWN x ACROSS matrices and the work of one subgroup.
 const ROLES: u32 = ROLES_DOWN * ROLES_ACROSS;
 const INVOCATIONS: u32 = 128u;
 const ROWS: u32 = ROLES_DOWN * DOWN * SIZE;
