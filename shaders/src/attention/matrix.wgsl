@@ -45,10 +45,12 @@ const LOG2_E: f32 = 1.4426950408889634;
 // Queries come in SLICES of their elements, as many at a time as a tile of keys has.
 const SLICE_VECTORS: u32 = BOUND / 4u / SLICES;
 const SLICE_STRIDE: u32 = SLICE_VECTORS + 2u;
-const LOAD_ROWS: u32 = INVOCATIONS * 4u / BOUND;
+// Values lie by elements of the head, those of a tile's keys side by side.
+const VALUE_STRIDE: u32 = KEYS / 4u + 2u;
+const LOAD_ROWS: u32 = LOADERS * 4u / BOUND;
 
 // Queries, then keys and values in turn.
-var<workgroup> tile: array<vec4<f16>, max(KEYS * STRIDE, ROWS * SLICE_STRIDE)>;
+var<workgroup> tile: array<vec4<f16>, max(BOUND * VALUE_STRIDE, max(KEYS * STRIDE, ROWS * SLICE_STRIDE))>;
 // Scores; then outputs on their way to be scaled.
 var<workgroup> scores: array<vec4<f32>, ROWS * SCORE_STRIDE>;
 var<workgroup> probabilities: array<vec4<f16>, ROWS * PROBABILITY_STRIDE>;
@@ -59,21 +61,19 @@ var<workgroup> sums: array<f32, INVOCATIONS>;
 // Whether this tile of keys has raised a level.
 var<workgroup> raised: bool;
 
-// The scores of a query and four keys, times log2(e), as the softmax sees them.
-fn finish_scores(dots: vec4<f32>, row: u32, first_key: u32, head: u32) -> vec4<f32> {
-    var s = dots * params.scale;
-    if (params.flags & (HAS_BIAS | HAS_MASK)) != 0u {
-        let keys = min(first_key + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.key_length - 1u));
-        if (params.flags & HAS_BIAS) != 0u {
-            let query = params.first_query + min(row, params.queries - 1u);
-            let i = (keys + (params.query_length - 1u - query)) * params.heads + head;
-            s += vec4<f32>(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
-        }
-        if (params.flags & HAS_MASK) != 0u {
-            s += vec4<f32>(mask[keys.x], mask[keys.y], mask[keys.z], mask[keys.w]);
-        }
+// What bias and mask add to the scores of a query and four keys.
+fn added(row: u32, first_key: u32, head: u32) -> vec4<f32> {
+    let keys = min(first_key + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.key_length - 1u));
+    var s = vec4<f32>();
+    if (params.flags & HAS_BIAS) != 0u {
+        let query = params.first_query + min(row, params.queries - 1u);
+        let i = (keys + (params.query_length - 1u - query)) * params.heads + head;
+        s += vec4<f32>(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
     }
-    return clamp(s * LOG2_E, vec4<f32>(LOWEST), vec4<f32>(-LOWEST));
+    if (params.flags & HAS_MASK) != 0u {
+        s += vec4<f32>(mask[keys.x], mask[keys.y], mask[keys.z], mask[keys.w]);
+    }
+    return s;
 }
 
 @compute @workgroup_size(INVOCATIONS)
@@ -92,10 +92,11 @@ fn main(
     let last_query = params.queries - 1u;
     let last_key = params.key_length - 1u;
 
-    // What it loads of a tile: LOADS vectors, of row `load_row + i LOAD_ROWS`.
+    // LOADERS invocations load keys and values, BLOCKS of four vectors each.
+    let loads = thread < LOADERS;
     let load_vector = thread % (BOUND / 4u);
     let load_row = thread / (BOUND / 4u);
-    let inside = load_vector * 4u < params.head_dim;
+    let inside = loads && load_vector * 4u < params.head_dim;
     // SHARERS of them compute the softmax of a row, of VECTORS vectors of four keys each.
     let row = thread / SHARERS;
     let share = thread % SHARERS;
@@ -114,6 +115,7 @@ fn main(
         //#end
         // What a matrix is loaded from must be named before it.
         let stride = STRIDE;
+        let value_stride = VALUE_STRIDE;
         let score_stride = SCORE_STRIDE;
         let probability_stride = PROBABILITY_STRIDE;
         // All queries, some of their elements at a time.
@@ -141,27 +143,40 @@ fn main(
         }
         //#end
 
-        //#repeat $i LOADS
-        var next$i = vec4<f32>();
+        //#repeat $b BLOCKS
+        //#repeat $i 4
+        var next$b_$i = vec4<f32>();
         if inside {
-            next$i = k[(key_place + min(load_row + $iu * LOAD_ROWS, last_key) * width) / 4u + load_vector];
+            let key = load_row + ($bu * 4u + $iu) * LOAD_ROWS;
+            next$b_$i = k[(key_place + min(key, last_key) * width) / 4u + load_vector];
         }
         //#end
+        //#end
+        // Scores as the softmax sees them are `unit` of those in memory, and logarithms to the base of 2.
+        let extra = (params.flags & (HAS_BIAS | HAS_MASK)) != 0u;
+        let unit = select(params.scale * LOG2_E, 1.0, extra);
         var level = LOWEST;
         var total = 0.0;
         for (var key0 = 0u; key0 < params.key_length; key0 += KEYS) {
             if thread == 0u {
                 raised = false;
             }
-            //#repeat $i LOADS
-            tile[(load_row + $iu * LOAD_ROWS) * STRIDE + load_vector] = vec4<f16>(next$i);
+            //#repeat $b BLOCKS
+            //#repeat $i 4
+            if loads {
+                tile[(load_row + ($bu * 4u + $iu) * LOAD_ROWS) * STRIDE + load_vector] = vec4<f16>(next$b_$i);
+            }
+            //#end
             //#end
             workgroupBarrier();
-            // Values are on their way while scores are computed.
-            //#repeat $i LOADS
+            // Values are on their way while scores are computed: of four keys side by side, for they are transposed.
+            //#repeat $b BLOCKS
+            //#repeat $i 4
             if inside {
-                next$i = v[(key_place + min(key0 + load_row + $iu * LOAD_ROWS, last_key) * width) / 4u + load_vector];
+                let key = key0 + ($bu * LOAD_ROWS + load_row) * 4u + $iu;
+                next$b_$i = v[(key_place + min(key, last_key) * width) / 4u + load_vector];
             }
+            //#end
             //#end
             //#repeat $j ACROSS
             {
@@ -178,24 +193,39 @@ fn main(
             }
             //#end
             workgroupBarrier();
-            //#repeat $i LOADS
-            tile[(load_row + $iu * LOAD_ROWS) * STRIDE + load_vector] = vec4<f16>(next$i);
-            //#end
-            // The next keys are on their way while values are multiplied.
-            //#repeat $i LOADS
-            if inside {
-                next$i = k[(key_place + min(key0 + KEYS + load_row + $iu * LOAD_ROWS, last_key) * width) / 4u + load_vector];
+            //#repeat $b BLOCKS
+            if loads {
+                let block = array(next$b_0, next$b_1, next$b_2, next$b_3);
+                let place = load_vector * 4u * VALUE_STRIDE + $bu * LOAD_ROWS + load_row;
+                //#repeat $c 4
+                tile[place + $cu * VALUE_STRIDE] = vec4<f16>(vec4<f32>(block[0][$c], block[1][$c], block[2][$c], block[3][$c]));
+                //#end
             }
             //#end
+            // The next keys are on their way while values are multiplied.
+            //#repeat $b BLOCKS
+            //#repeat $i 4
+            if inside {
+                let key = key0 + KEYS + load_row + ($bu * 4u + $iu) * LOAD_ROWS;
+                next$b_$i = k[(key_place + min(key, last_key) * width) / 4u + load_vector];
+            }
+            //#end
+            //#end
 
+            if extra {
+                for (var i = 0u; i < VECTORS; i++) {
+                    let place = row * SCORE_STRIDE + share * VECTORS + i;
+                    let s = scores[place] * params.scale + added(first_query + row, key0 + (share * VECTORS + i) * 4u, head);
+                    scores[place] = clamp(s * LOG2_E, vec4<f32>(LOWEST), vec4<f32>(-LOWEST));
+                }
+                workgroupBarrier();
+            }
             // All sharers of a row find the same maximum.
-            var top = LOWEST;
-            //#repeat $s SHARERS
-            //#repeat $i VECTORS
-            let s$s_$i = finish_scores(scores[row * SCORE_STRIDE + $su * VECTORS + $iu], first_query + row, key0 + ($su * VECTORS + $iu) * 4u, head);
-            top = max(top, max(max(s$s_$i.x, s$s_$i.y), max(s$s_$i.z, s$s_$i.w)));
-            //#end
-            //#end
+            var tops = scores[row * SCORE_STRIDE] * unit;
+            for (var i = 1u; i < KEYS / 4u; i++) {
+                tops = max(tops, scores[row * SCORE_STRIDE + i] * unit);
+            }
+            let top = max(max(tops.x, tops.y), max(tops.z, tops.w));
             if top > level + SLACK {
                 let raised_level = ceil(top);
                 let factor = exp2(max(level - raised_level, -200.0));
@@ -213,8 +243,8 @@ fn main(
             {
                 let vector = share * VECTORS + $iu;
                 let keys = key0 + vector * 4u + vec4<u32>(0u, 1u, 2u, 3u);
-                let s = finish_scores(scores[row * SCORE_STRIDE + vector], first_query + row, key0 + vector * 4u, head);
-                let p = vec4<f16>(select(vec4<f32>(), exp2(max(s - level, vec4<f32>(-200.0))), keys <= vec4<u32>(last_key)));
+                let s = max(scores[row * SCORE_STRIDE + vector] * unit - level, vec4<f32>(-200.0));
+                let p = vec4<f16>(select(vec4<f32>(), exp2(s), keys <= vec4<u32>(last_key)));
                 probabilities[row * PROBABILITY_STRIDE + vector] = p;
                 let counted = vec4<f32>(p);
                 total += counted.x + counted.y + counted.z + counted.w;
@@ -241,8 +271,8 @@ fn main(
                 let place = role_row * PROBABILITY_STRIDE + $ju * (SIZE / 4u);
                 let p = coopLoadT<MatrixA>(&probabilities[place], probability_stride);
                 //#repeat $d DEPTH
-                let place$d = $ju * SIZE * STRIDE + $du * (SIZE / 4u);
-                let values$d = coopLoadT<MatrixB>(&tile[place$d], stride);
+                let place$d = $du * SIZE * VALUE_STRIDE + $ju * (SIZE / 4u);
+                let values$d = coopLoad<MatrixB>(&tile[place$d], value_stride);
                 sum$d = coopMultiplyAdd(p, values$d, sum$d);
                 //#end
             }

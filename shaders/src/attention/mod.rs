@@ -268,6 +268,8 @@ impl Attention {
         const KEYS: u32 = 32;
         let Matrices { size, invocations } = matrices;
         let bound = self.head_dim.bound();
+        let blocks = KEYS * bound / 16;
+        let loaders = blocks.min(invocations);
         let slices = (matrices.queries() / KEYS).max(1);
         let text = Text::new(include_str!("matrix.wgsl"))
             .with(matrices.needs())
@@ -280,6 +282,8 @@ impl Attention {
             .constant("SHARERS", invocations / matrices.queries())
             .constant("VECTORS", KEYS / 4 * matrices.queries() / invocations)
             .constant("LOADS", KEYS * bound / 4 / invocations)
+            .constant("LOADERS", loaders)
+            .constant("BLOCKS", blocks / loaders)
             .constant("SLICES", slices)
             .constant("SLICE_DEPTH", bound / size / slices);
         Shader {
