@@ -28,6 +28,11 @@ impl Features {
         }
     }
 
+    /// Whether there are cooperative matrices of any size.
+    pub fn matrices(self) -> bool {
+        self.matrix8 || self.matrix16
+    }
+
     /// Whether a device with these features runs what needs `other`.
     pub fn cover(self, other: Self) -> bool {
         self.with(other) == self

@@ -1,8 +1,8 @@
 //! Shapes to test and to measure.
 
-use super::{Attention, Matrices, Operands, Params, Tile, reference};
+use super::{Attention, Operands, Params, Tile, reference};
 use crate::call::{Call, Random, UNTOUCHED, bytes};
-use crate::flags;
+use crate::{Factors, flags};
 
 /// A case.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,9 +48,9 @@ pub fn cases() -> Vec<Case> {
         case(false, [1, 256, 256, 4, 64], 0, false, 1.0);
         case(false, [1, 256, 256, 2, 128], 0, false, 1.0);
     }
-    for matrices in Matrices::ALL {
+    for factors in Factors::MATRICES {
         let mut case = |shape: [u32; 5], flags, sliced, size| {
-            let kernel = Attention::choose(shape[4], Tile::Matrices(matrices), true).expect("a head that fits");
+            let kernel = Attention::choose(shape[4], Tile::Matrices(factors), true).expect("a head that fits");
             cases.push(Case {
                 kernel,
                 shape,

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena};
 use crate::text::Text;
-use crate::{Binding, Features, Kernel, Shader};
+use crate::{Binding, Factors, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -50,50 +50,9 @@ pub enum Tile {
     Side4,
     /// 8 x 8 scores, 64 invocations: half the loads, for drivers on the processor, where loads cost most.
     Side8,
-    /// Cooperative matrices: heads of a multiple of four elements up to 128, rounded to f16, probabilities too.
-    Matrices(Matrices),
-}
-
-/// Cooperative matrices of attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Matrices {
-    /// Rows and columns: 8 or 16.
-    pub size: u32,
-    /// Invocations: four times those of a subgroup keep all of them busy, 128 or 256. Any subgroup gives the same numbers.
-    pub invocations: u32,
-}
-
-impl Matrices {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::new(8, 128), Self::new(8, 256), Self::new(16, 128), Self::new(16, 256)];
-
-    const fn new(size: u32, invocations: u32) -> Self {
-        Self { size, invocations }
-    }
-
-    /// The best of a device with these features, whose subgroups have at most `subgroup` invocations.
-    pub fn choose(features: Features, subgroup: u32) -> Option<Self> {
-        let invocations = if subgroup >= 64 { 256 } else { 128 };
-        match features {
-            Features { matrix16: true, .. } => Some(Self::new(16, invocations)),
-            Features { matrix8: true, .. } => Some(Self::new(8, invocations)),
-            _ => None,
-        }
-    }
-
-    /// Queries of a workgroup: those of four subgroups.
-    fn queries(self) -> u32 {
-        4 * self.size
-    }
-
-    fn needs(self) -> Features {
-        Features {
-            subgroup: true,
-            f16: true,
-            matrix8: self.size == 8,
-            matrix16: self.size == 16,
-        }
-    }
+    /// Cooperative matrices of these factors: heads of a multiple of four elements up to 128, rounded to f16,
+    /// probabilities too.
+    Matrices(Factors),
 }
 
 impl Tile {
@@ -103,10 +62,11 @@ impl Tile {
     /// The best for heads of `head_dim` elements, rounded to f16 or not, on a device with these features, whose subgroups
     /// have at most `subgroup` invocations.
     pub fn choose(head_dim: u32, round_f16: bool, software: bool, features: Features, subgroup: u32) -> Self {
-        match Matrices::choose(features, subgroup).map(Self::Matrices) {
-            Some(matrices) if matrices.serves(head_dim, round_f16) => matrices,
-            _ if software => Self::Side8,
-            _ => Self::Side4,
+        let matrices = Self::Matrices(Factors::choose(round_f16, features, subgroup));
+        match software {
+            _ if matrices.serves(head_dim, round_f16) => matrices,
+            true => Self::Side8,
+            false => Self::Side4,
         }
     }
 
@@ -114,7 +74,17 @@ impl Tile {
     pub fn serves(self, head_dim: u32, round_f16: bool) -> bool {
         match self {
             Self::Side4 | Self::Side8 => head_dim <= MAX_HEAD_DIM,
-            Self::Matrices(_) => round_f16 && head_dim <= 128 && head_dim.is_multiple_of(4),
+            Self::Matrices(factors) => {
+                factors.matrix().is_some() && round_f16 && head_dim <= 128 && head_dim.is_multiple_of(4)
+            }
+        }
+    }
+
+    /// Queries of a workgroup: of matrices, those of four subgroups.
+    fn queries(self) -> u32 {
+        match self {
+            Self::Side4 | Self::Side8 => QUERY_TILE,
+            Self::Matrices(factors) => 4 * factors.matrix().unwrap_or_default(),
         }
     }
 }
@@ -205,9 +175,9 @@ impl Kernel for Attention {
             }
         }
         for head_dim in [HeadDim::D64, HeadDim::D128] {
-            all.extend(Matrices::ALL.map(|matrices| Self {
+            all.extend(Factors::MATRICES.map(|factors| Self {
                 head_dim,
-                tile: Tile::Matrices(matrices),
+                tile: Tile::Matrices(factors),
                 by_four: true,
                 round_f16: true,
             }));
@@ -219,16 +189,12 @@ impl Kernel for Attention {
         match self.tile {
             Tile::Side4 => self.scalar(4),
             Tile::Side8 => self.scalar(8),
-            Tile::Matrices(matrices) => self.by_matrices(matrices),
+            Tile::Matrices(factors) => self.by_matrices(factors),
         }
     }
 
     fn workgroups(&self, params: &Params) -> [u32; 3] {
-        let queries = match self.tile {
-            Tile::Matrices(matrices) => matrices.queries(),
-            _ => QUERY_TILE,
-        };
-        [params.queries.div_ceil(queries), params.heads, params.batch]
+        [params.queries.div_ceil(self.tile.queries()), params.heads, params.batch]
     }
 }
 
@@ -263,31 +229,32 @@ impl Attention {
         }
     }
 
-    fn by_matrices(&self, matrices: Matrices) -> Shader {
+    fn by_matrices(&self, factors: Factors) -> Shader {
         /// Keys of a tile.
         const KEYS: u32 = 32;
-        let Matrices { size, invocations } = matrices;
-        let bound = self.head_dim.bound();
+        let (bound, queries) = (self.head_dim.bound(), self.tile.queries());
+        let size = factors.matrix().expect("factors that are matrices");
+        let invocations = 4 * factors.lanes();
         let blocks = KEYS * bound / 16;
         let loaders = blocks.min(invocations);
-        let slices = (matrices.queries() / KEYS).max(1);
+        let slices = (queries / KEYS).max(1);
         let text = Text::new(include_str!("matrix.wgsl"))
-            .with(matrices.needs())
+            .with(factors.needs())
             .matrices(size)
             .constant("KEYS", KEYS)
             .constant("BOUND", bound)
             .constant("INVOCATIONS", invocations)
             .constant("DEPTH", bound / size)
             .constant("ACROSS", KEYS / size)
-            .constant("SHARERS", invocations / matrices.queries())
-            .constant("VECTORS", KEYS / 4 * matrices.queries() / invocations)
+            .constant("SHARERS", invocations / queries)
+            .constant("VECTORS", KEYS / 4 * queries / invocations)
             .constant("LOADS", KEYS * bound / 4 / invocations)
             .constant("LOADERS", loaders)
             .constant("BLOCKS", blocks / loaders)
             .constant("SLICES", slices)
             .constant("SLICE_DEPTH", bound / size / slices);
         Shader {
-            name: format!("attention.{bound}.matrix{size}.{invocations}"),
+            name: format!("attention.{bound}{}", factors.suffix()),
             needs: text.needs(),
             source: text.finish(),
             bindings: BINDINGS,

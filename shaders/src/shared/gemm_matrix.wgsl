@@ -4,7 +4,6 @@
 
 // A role is DOWN x ACROSS matrices and the work of one subgroup.
 const ROLES: u32 = ROLES_DOWN * ROLES_ACROSS;
-const INVOCATIONS: u32 = 128u;
 const ROWS: u32 = ROLES_DOWN * DOWN * SIZE;
 const COLUMNS: u32 = ROLES_ACROSS * ACROSS * SIZE;
 // Rows of a matrix must begin at multiples of 16 bytes; two more than there are elements by fours avoid bank conflicts.

@@ -108,8 +108,7 @@ pub(super) fn wgpu_features(features: Features) -> wgpu::Features {
     let mut wanted = wgpu::Features::empty();
     wanted.set(wgpu::Features::SUBGROUP, features.subgroup);
     wanted.set(wgpu::Features::SHADER_F16, features.f16);
-    let matrices = features.matrix8 || features.matrix16;
-    wanted.set(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, matrices);
+    wanted.set(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, features.matrices());
     wanted
 }
 
@@ -133,7 +132,7 @@ pub(super) fn tested(device: &Device, features: Features) -> Features {
     };
     Features {
         matrix8: features.matrix8 && works(Factors::Matrix8),
-        matrix16: features.matrix16 && works(Factors::Matrix16),
+        matrix16: features.matrix16 && works(Factors::choose(true, features, device.subgroup)),
         ..features
     }
 }

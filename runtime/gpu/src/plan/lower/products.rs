@@ -83,7 +83,7 @@ impl Emitter<'_> {
         let node = self.graph.node(value);
         let (m, n, k) = (node.rows(), op.weight.n(), op.weight.k);
         let cost = self.graph.cost(value);
-        let tile = Tile::choose(m as u32, n as u32, self.capabilities.large_from);
+        let tile = Tile::choose(m as u32, n as u32, self.large_from());
         let rotation = op.weight.rotation();
         let (arithmetic, x, x_columns) = if op.quantizes() {
             let x = self.prepared(op.x, QuantizeRows::Int8(rotation))?;
@@ -179,7 +179,7 @@ impl Emitter<'_> {
         let kernel = conv3d::Conv3d {
             weight: stored(&op.weight),
             factors: self.factors(),
-            tile: conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.capabilities.large_from),
+            tile: conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.large_from()),
             by_fours: input[3].is_multiple_of(4),
         };
         let base = conv3d::Params {
