@@ -17,27 +17,33 @@ if [ -z "${KINORA:-}" ]; then
 fi
 [ "${BURN:-1}" = 0 ] || cargo build --release --manifest-path "$here/burn/Cargo.toml"
 
-"$KINORA" bench "$@" --force --json "$ours" --html "$folder/kinora.html"
+# A row that is wrong is no reason to leave the others alone; the report says so.
+rm -f "$ours"
+"$KINORA" bench "$@" --force --json "$ours" --html "$folder/kinora.html" || [ -e "$ours" ]
 peers=()
+# Runs a command that writes a report to a file of this name, which stands behind it.
+peer() {
+  if "${@:2}" "$folder/$1"; then
+    peers+=("$folder/$1")
+  else
+    echo "left out, for it failed: $1" >&2
+  fi
+}
 if [ -n "${GGML:-}" ]; then
   # ggml leaves software drivers alone unless told; arithmetic in f16, which it prefers, is not always the faster.
   class=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["device"]["class"])' "$ours")
   [ "$class" != software ] || export GGML_VK_VISIBLE_DEVICES=${GGML_VK_VISIBLE_DEVICES:-0}
-  python3 "$here/ggml_peer.py" "$ours" --program "$GGML" -o "$folder/ggml.json"
-  GGML_VK_DISABLE_F16=1 python3 "$here/ggml_peer.py" "$ours" --program "$GGML" -o "$folder/ggml-f32.json"
-  peers+=("$folder/ggml.json" "$folder/ggml-f32.json")
+  ggml=(python3 "$here/ggml_peer.py" "$ours" --program "$GGML" -o)
+  peer ggml.json "${ggml[@]}"
+  peer ggml-f32.json env GGML_VK_DISABLE_F16=1 "${ggml[@]}"
 fi
 if python3 -c 'import torch' 2> /dev/null; then
   diffusers=$(python3 -c 'import diffusers; print("--diffusers")' 2> /dev/null || true)
-  python3 "$here/torch_peer.py" "$ours" $diffusers -o "$folder/torch.json"
-  peers+=("$folder/torch.json")
+  peer torch.json python3 "$here/torch_peer.py" "$ours" $diffusers -o
 else
   echo "python3 has no torch: left out" >&2
 fi
-if [ "${BURN:-1}" != 0 ]; then
-  cargo run --release --manifest-path "$here/burn/Cargo.toml" -- "$ours" "$folder/burn.json"
-  peers+=("$folder/burn.json")
-fi
+[ "${BURN:-1}" = 0 ] || peer burn.json cargo run --release --manifest-path "$here/burn/Cargo.toml" -- "$ours"
 [ ${#peers[@]} -gt 0 ] || { echo "no peer was measured: set GGML, or install PyTorch" >&2; exit 1; }
 python3 "$here/merge.py" "$ours" "${peers[@]}" > "$folder/table.part"
 mv "$folder/table.part" "$folder/table.md"
