@@ -15,7 +15,7 @@ pub enum Precision {
     #[default]
     F32,
     /// Both operands (x and weight; q, k and v) are rounded to f16 before they are multiplied;
-    /// sums, softmax and results stay f32.
+    /// sums, softmax and results stay f32. (See [`Executor::rounds_probabilities`].)
     F16,
 }
 
@@ -103,6 +103,11 @@ impl Control for NoControl {}
 pub trait Executor: Send {
     /// The device in words, e.g. "llvmpipe (Vulkan), f32".
     fn describe(&self) -> String;
+
+    /// Whether attention may round its probabilities to f16 as well: matrix units multiply nothing else.
+    fn rounds_probabilities(&self) -> bool {
+        false
+    }
 
     /// Plans `graph` and uploads its weights. Weights already there (same `weights` object, same
     /// name) are shared.

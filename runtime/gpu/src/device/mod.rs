@@ -52,6 +52,7 @@ fn large_from(class: DeviceClass, subgroup_min_size: u32) -> u64 {
 pub struct Device {
     description: AdapterDescription,
     large_from: u64,
+    subgroup: u32,
     features: Features,
     raw: wgpu::Device,
     queue: wgpu::Queue,
@@ -98,8 +99,10 @@ impl Device {
         })?;
         let checks = guards::checks(&adapter);
         let faults = Faults::watch(&raw, &description.name);
+        let info = adapter.get_info();
         let mut device = Self {
-            large_from: large_from(description.class, adapter.get_info().subgroup_min_size),
+            large_from: large_from(description.class, info.subgroup_min_size),
+            subgroup: info.subgroup_max_size,
             description,
             features,
             raw,
@@ -132,6 +135,7 @@ impl Device {
             speed: self.description.class.speed(),
             software: self.description.class == DeviceClass::Software,
             large_from: self.large_from,
+            subgroup: self.subgroup,
             features: self.features,
         }
     }

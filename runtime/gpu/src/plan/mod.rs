@@ -53,6 +53,8 @@ pub struct Capabilities {
     pub software: bool,
     /// Elements of an output from which on products take large tiles; `u64::MAX` where invocations lack the registers.
     pub large_from: u64,
+    /// Most invocations of a subgroup; 0 where the device has none.
+    pub subgroup: u32,
     /// What kernels may use beyond core WebGPU.
     pub features: Features,
 }

@@ -160,9 +160,14 @@ impl Executor for GpuExecutor {
         let description = self.device.description();
         let precision = match self.options.precision {
             Precision::F32 => "f32",
+            Precision::F16 if self.capabilities.features.matrices() => "f16 by matrix units",
             Precision::F16 => "f16",
         };
         format!("{} ({}), {precision}", description.name, description.backend)
+    }
+
+    fn rounds_probabilities(&self) -> bool {
+        self.options.precision == Precision::F16 && self.capabilities.features.matrices()
     }
 
     fn compile(&mut self, graph: Graph, weights: &Arc<dyn Weights>) -> Result<ProgramId> {

@@ -45,6 +45,15 @@ impl Product {
             .shader(),
         }
     }
+
+    /// The grid for an output of so many rows and columns.
+    pub(super) fn workgroups(self, tile: Tile, [m, n]: [u32; 2]) -> [u32; 3] {
+        let factors = match self {
+            Self::Linear(arithmetic) => arithmetic.factors(),
+            Self::Conv3d { factors, .. } => factors,
+        };
+        tile.workgroups(factors, m, n)
+    }
 }
 
 /// An operation and a class of shapes.

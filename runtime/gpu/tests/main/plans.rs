@@ -14,6 +14,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     speed: Speed { flops: 1e9, bytes: 1e9 },
     software: false,
     large_from: 1 << 19,
+    subgroup: 0,
     features: Features {
         subgroup: false,
         f16: false,

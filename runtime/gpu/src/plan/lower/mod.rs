@@ -103,9 +103,19 @@ impl Emitter<'_> {
         self.options.precision == Precision::F16
     }
 
+    /// Elements of a product from which on its tiles are large.
+    fn large_from(&self) -> u64 {
+        let from = self.capabilities.large_from;
+        // Large tiles of matrices have twice the columns, and leave half the parallel work.
+        match self.factors().matrix() {
+            Some(_) => from.saturating_mul(2),
+            None => from,
+        }
+    }
+
     /// How the factors of products with weights are held.
     fn factors(&self) -> shaders::Factors {
-        shaders::Factors::choose(self.rounds(), self.capabilities.features)
+        shaders::Factors::choose(self.rounds(), self.capabilities.features, self.capabilities.subgroup)
     }
 
     /// An operand that may be absent; `other` is bound in its place.

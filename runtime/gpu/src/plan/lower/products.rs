@@ -84,7 +84,7 @@ impl Emitter<'_> {
         let node = self.graph.node(value);
         let (m, n, k) = (node.rows(), op.weight.n(), op.weight.k);
         let cost = self.graph.cost(value);
-        let tile = Tile::choose(m as u32, n as u32, self.capabilities.large_from);
+        let tile = Tile::choose(m as u32, n as u32, self.large_from());
         let rotation = op.weight.rotation();
         let (arithmetic, x, x_columns) = if op.quantizes() {
             let x = self.prepared(op.x, QuantizeRows::Int8(rotation))?;
@@ -183,7 +183,7 @@ impl Emitter<'_> {
             factors,
             by_fours,
         };
-        let rule = conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.capabilities.large_from);
+        let rule = conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.large_from());
         let kernel = conv3d::Conv3d {
             weight,
             factors,
