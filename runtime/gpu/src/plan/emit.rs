@@ -298,10 +298,10 @@ impl<'g> Emitter<'g> {
         Ok(())
     }
 
-    /// The tile of a product of `shape` (M, N, K of the whole operation): the one that the table has, else `rule`. Few
-    /// rows, which are summed in another order, are left to the rule.
+    /// The tile of a product of `shape` (M, N, K of the whole operation): the one that the table has, else `rule`. A
+    /// tile that is none of [`Tile::MANY`] may sum in another order: there the rule decides.
     pub(super) fn tile(&mut self, product: Product, shape: [usize; 3], rule: Tile) -> Tile {
-        if rule == Tile::FewRows {
+        if !Tile::MANY.contains(&rule) {
             return rule;
         }
         let key = Key::new(product, shape.map(|size| size as u32));
