@@ -23,6 +23,15 @@ pub enum Product {
 }
 
 impl Product {
+    /// Its grid with a tile, for an output of `m` x `n`.
+    pub(super) fn workgroups(self, tile: Tile, [m, n]: [u32; 2]) -> [u32; 3] {
+        let factors = match self {
+            Self::Linear(arithmetic) => arithmetic.factors(),
+            Self::Conv3d { factors, .. } => factors,
+        };
+        tile.workgroups(factors, m, n)
+    }
+
     /// Its kernel with a tile of [`Tile::MANY`].
     pub(super) fn shader(self, tile: Tile) -> Shader {
         match self {
@@ -44,15 +53,6 @@ impl Product {
             }
             .shader(),
         }
-    }
-
-    /// The grid for an output of so many rows and columns.
-    pub(super) fn workgroups(self, tile: Tile, [m, n]: [u32; 2]) -> [u32; 3] {
-        let factors = match self {
-            Self::Linear(arithmetic) => arithmetic.factors(),
-            Self::Conv3d { factors, .. } => factors,
-        };
-        tile.workgroups(factors, m, n)
     }
 }
 

@@ -31,19 +31,15 @@ pub(super) fn fastest(device: &Device, choice: &Choice, memory: Option<u64>) -> 
     let others = Tile::MANY.into_iter().filter(|tile| *tile != rule);
     let tiles = std::iter::once(rule).chain(others);
     let operands: Vec<_> = sample.operands.iter().map(|bytes| made_up(*bytes)).collect();
+    let grid = |tile| key.product.workgroups(tile, sample.output);
     let shader = key.product.shader(rule);
-    let mut probe = device.probe(
-        &shader,
-        &sample.params,
-        key.product.workgroups(rule, sample.output),
-        &operands,
-    )?;
+    let mut probe = device.probe(&shader, &sample.params, grid(rule), &operands)?;
     drop(operands);
     let mut expected = None;
     // Tile, repetitions, least seconds.
     let mut candidates = Vec::new();
     for tile in tiles {
-        if let Err(error) = probe.set(&key.product.shader(tile), key.product.workgroups(tile, sample.output)) {
+        if let Err(error) = probe.set(&key.product.shader(tile), grid(tile)) {
             // Plans may do without it, unless it is the rule's.
             if tile == rule {
                 return Err(error);
@@ -65,7 +61,7 @@ pub(super) fn fastest(device: &Device, choice: &Choice, memory: Option<u64>) -> 
     let mut taken = 0.0;
     while rounds < ROUNDS && (rounds == 0 || taken < EACH * candidates.len() as f64) {
         for (tile, repeats, least) in &mut candidates {
-            probe.set(&key.product.shader(*tile), key.product.workgroups(*tile, sample.output))?;
+            probe.set(&key.product.shader(*tile), grid(*tile))?;
             let seconds = probe.run(*repeats)?.device;
             taken += seconds;
             *least = least.min(seconds / *repeats as f64);
