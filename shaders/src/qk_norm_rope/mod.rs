@@ -55,13 +55,12 @@ impl Kernel for QkNormRope {
     }
 
     fn shader(&self) -> Shader {
+        let text = Text::new(include_str!("kernel.wgsl"));
         Shader {
             name: format!("qk_norm_rope.{}", self.lanes.count()),
-            source: Text::new(include_str!("kernel.wgsl"))
-                .constant("LANES", self.lanes.count())
-                .finish(),
+            source: self.lanes.constants(text, 2).finish(),
             bindings: BINDINGS,
-            workgroup_size: [256, 1, 1],
+            workgroup_size: [self.lanes.workgroup(), 1, 1],
             needs: Features::default(),
         }
     }

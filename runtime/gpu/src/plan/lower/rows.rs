@@ -17,6 +17,11 @@ impl Emitter<'_> {
             None => (None, None),
             Some(m) => (Some(self.view(m.table)), self.row_indices(m.rows, m.table)?),
         };
+        let (shift, scale, stride) = match &op.modulation {
+            None => (0, 0, 0),
+            Some(m) => (m.shift, m.scale, self.graph.node(m.table).columns()),
+        };
+        let by_fours = [columns, shift, scale, stride].iter().all(|n| n.is_multiple_of(4));
         let out = self.result(value);
         let kernel = norm::Norm {
             kind: match op.kind {
@@ -25,7 +30,8 @@ impl Emitter<'_> {
                 NormKind::L2 => norm::NormKind::L2,
             },
             activation: activation(op.activation),
-            lanes: norm::Lanes::choose(columns as u32),
+            lanes: norm::Lanes::choose(columns as u32, self.capabilities.software && by_fours),
+            by_fours,
         };
         let mut operands = vec![(x, columns), (out, columns)];
         operands.extend(indices.map(|v| (v, 1)));
@@ -38,12 +44,9 @@ impl Emitter<'_> {
                     | flag(op.bias.is_some(), flags::BIAS)
                     | flag(table.is_some(), flags::TABLE)
                     | flag(indices.is_some(), flags::ROWS),
-                shift_column: op.modulation.as_ref().map_or(0, |m| m.shift as u32),
-                scale_column: op.modulation.as_ref().map_or(0, |m| m.scale as u32),
-                table_stride: op
-                    .modulation
-                    .as_ref()
-                    .map_or(0, |m| self.graph.node(m.table).columns() as u32),
+                shift_column: shift as u32,
+                scale_column: scale as u32,
+                table_stride: stride as u32,
                 eps: op.eps,
             };
             let part = chunk.view(x, columns);
@@ -69,7 +72,7 @@ impl Emitter<'_> {
         let (cos, sin) = (self.view(op.cos), self.view(op.sin));
         let out = self.result(value);
         let kernel = qk_norm_rope::QkNormRope {
-            lanes: norm::Lanes::choose(columns as u32),
+            lanes: norm::Lanes::choose(columns as u32, self.capabilities.software),
         };
         let operands = [(x, columns), (out, columns), (cos, half), (sin, half)];
         for chunk in self.chunks(rows, 1, &operands, cost) {
