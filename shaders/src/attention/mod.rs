@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena};
 use crate::text::Text;
-use crate::{Binding, Features, Kernel, Shader};
+use crate::{Binding, Factors, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -50,16 +50,41 @@ pub enum Tile {
     Side4,
     /// 8 x 8 scores, 64 invocations: half the loads, for drivers on the processor, where loads cost most.
     Side8,
+    /// Cooperative matrices of these factors: heads of a multiple of four elements up to 128, rounded to f16,
+    /// probabilities too.
+    Matrices(Factors),
 }
 
 impl Tile {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Side4, Self::Side8];
+    /// Those of single invocations.
+    pub const SCALAR: [Self; 2] = [Self::Side4, Self::Side8];
 
-    fn side(self) -> u32 {
+    /// The best for heads of `head_dim` elements, rounded to f16 or not, on a device with these features, whose subgroups
+    /// have at most `subgroup` invocations.
+    pub fn choose(head_dim: u32, round_f16: bool, software: bool, features: Features, subgroup: u32) -> Self {
+        let matrices = Self::Matrices(Factors::choose(round_f16, features, subgroup));
+        match software {
+            _ if matrices.serves(head_dim, round_f16) => matrices,
+            true => Self::Side8,
+            false => Self::Side4,
+        }
+    }
+
+    /// Whether it serves a head of `head_dim` elements, rounded to f16 or not.
+    pub fn serves(self, head_dim: u32, round_f16: bool) -> bool {
         match self {
-            Self::Side4 => 4,
-            Self::Side8 => 8,
+            Self::Side4 | Self::Side8 => head_dim <= MAX_HEAD_DIM,
+            Self::Matrices(factors) => {
+                factors.matrix().is_some() && round_f16 && head_dim <= 128 && head_dim.is_multiple_of(4)
+            }
+        }
+    }
+
+    /// Queries of a workgroup: of matrices, those of four subgroups.
+    fn queries(self) -> u32 {
+        match self {
+            Self::Side4 | Self::Side8 => QUERY_TILE,
+            Self::Matrices(factors) => 4 * factors.matrix().unwrap_or_default(),
         }
     }
 }
@@ -78,10 +103,10 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// The variant for heads of `head_dim` elements, `None` beyond [`MAX_HEAD_DIM`].
+    /// The variant for heads of `head_dim` elements, `None` where `tile` does not serve them.
     pub fn choose(head_dim: u32, tile: Tile, round_f16: bool) -> Option<Self> {
         Some(Self {
-            head_dim: HeadDim::choose(head_dim)?,
+            head_dim: HeadDim::choose(head_dim).filter(|_| tile.serves(head_dim, round_f16))?,
             tile,
             by_four: head_dim.is_multiple_of(4),
             round_f16,
@@ -136,7 +161,7 @@ impl Kernel for Attention {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for head_dim in HeadDim::ALL {
-            for tile in Tile::ALL {
+            for tile in Tile::SCALAR {
                 for by_four in [true, false] {
                     for round_f16 in [false, true] {
                         all.push(Self {
@@ -149,11 +174,34 @@ impl Kernel for Attention {
                 }
             }
         }
+        for head_dim in [HeadDim::D64, HeadDim::D128] {
+            all.extend(Factors::MATRICES.map(|factors| Self {
+                head_dim,
+                tile: Tile::Matrices(factors),
+                by_four: true,
+                round_f16: true,
+            }));
+        }
         all
     }
 
     fn shader(&self) -> Shader {
-        let (bound, each) = (self.head_dim.bound(), self.tile.side());
+        match self.tile {
+            Tile::Side4 => self.scalar(4),
+            Tile::Side8 => self.scalar(8),
+            Tile::Matrices(factors) => self.by_matrices(factors),
+        }
+    }
+
+    fn workgroups(&self, params: &Params) -> [u32; 3] {
+        [params.queries.div_ceil(self.tile.queries()), params.heads, params.batch]
+    }
+}
+
+impl Attention {
+    /// Each invocation has `each` x `each` scores.
+    fn scalar(&self, each: u32) -> Shader {
+        let bound = self.head_dim.bound();
         let side = QUERY_TILE / each;
         let mut name = format!("attention.{bound}.{each}x{each}");
         let operands = if self.by_four {
@@ -181,7 +229,36 @@ impl Kernel for Attention {
         }
     }
 
-    fn workgroups(&self, params: &Params) -> [u32; 3] {
-        [params.queries.div_ceil(QUERY_TILE), params.heads, params.batch]
+    fn by_matrices(&self, factors: Factors) -> Shader {
+        /// Keys of a tile.
+        const KEYS: u32 = 32;
+        let (bound, queries) = (self.head_dim.bound(), self.tile.queries());
+        let size = factors.matrix().expect("factors that are matrices");
+        let invocations = 4 * factors.lanes();
+        let blocks = KEYS * bound / 16;
+        let loaders = blocks.min(invocations);
+        let slices = (queries / KEYS).max(1);
+        let text = Text::new(include_str!("matrix.wgsl"))
+            .with(factors.needs())
+            .matrices(size)
+            .constant("KEYS", KEYS)
+            .constant("BOUND", bound)
+            .constant("INVOCATIONS", invocations)
+            .constant("DEPTH", bound / size)
+            .constant("ACROSS", KEYS / size)
+            .constant("SHARERS", invocations / queries)
+            .constant("VECTORS", KEYS / 4 * queries / invocations)
+            .constant("LOADS", KEYS * bound / 4 / invocations)
+            .constant("LOADERS", loaders)
+            .constant("BLOCKS", blocks / loaders)
+            .constant("SLICES", slices)
+            .constant("SLICE_DEPTH", bound / size / slices);
+        Shader {
+            name: format!("attention.{bound}{}", factors.suffix()),
+            needs: text.needs(),
+            source: text.finish(),
+            bindings: BINDINGS,
+            workgroup_size: [invocations, 1, 1],
+        }
     }
 }

@@ -4,7 +4,7 @@ use kinora_models::wan::TransformerConfig;
 use kinora_models::wan::names::{self, Part};
 use kinora_models::wan::transformer::{StepShape, TextKeys, step_graph};
 use kinora_quant::file::Renamed;
-use kinora_runtime::{Capabilities, Features, Options, Plan, Speed};
+use kinora_runtime::{Capabilities, Features, Options, Plan, Speed, Table};
 use kinora_tests::{generated, manifest};
 
 /// A large card of core WebGPU.
@@ -18,6 +18,7 @@ const CAPABILITIES: Capabilities = Capabilities {
         bytes: 1e12,
     },
     software: false,
+    subgroup: 0,
     large_from: 1 << 19,
     features: Features {
         subgroup: false,
@@ -47,7 +48,7 @@ fn a_block_is_at_most_fourteen_dispatches() {
             text_keys: TextKeys::States,
         };
         let graph = step_graph(&config, &weights, &shape).unwrap();
-        let plan = Plan::new(&graph, &CAPABILITIES, &Options::default()).unwrap();
+        let plan = Plan::new(&graph, &CAPABILITIES, &Table::default(), &Options::default()).unwrap();
         for layer in 0..config.num_layers {
             let block = format!("blocks.{layer}.");
             let count = plan

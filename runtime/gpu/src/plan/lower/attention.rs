@@ -59,12 +59,10 @@ impl Emitter<'_> {
             v: self.view(op.v),
             out: self.result(value),
         };
-        let tile = if self.capabilities.software {
-            Tile::Side8
-        } else {
-            Tile::Side4
-        };
-        let kernel = attention::Attention::choose(shape.head_dim as u32, tile, self.rounds());
+        let (head_dim, round) = (shape.head_dim as u32, self.rounds());
+        let device = self.capabilities;
+        let tile = Tile::choose(head_dim, round, device.software, device.features, device.subgroup);
+        let kernel = attention::Attention::choose(head_dim, tile, round);
         let max = self.capabilities.max_binding;
         let fits = [views.q, views.k, views.v].iter().all(|v| v.size <= max);
         if let (Some(kernel), true) = (kernel, fits) {

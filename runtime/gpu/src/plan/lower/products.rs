@@ -12,6 +12,7 @@ use super::super::emit::Emitter;
 use super::super::view::View;
 use super::super::{TensorRows, Weight};
 use super::{activation, flag};
+use crate::tune::Product;
 
 /// Rows and columns of the kernels' tiles: pieces are multiples of both.
 const TILE_ROWS: usize = 128;
@@ -105,7 +106,7 @@ impl Emitter<'_> {
         let node = self.graph.node(value);
         let (m, n, k) = (node.rows(), op.weight.n(), op.weight.k);
         let cost = self.graph.cost(value);
-        let tile = Tile::choose(m as u32, n as u32, self.capabilities.large_from);
+        let tile = Tile::choose(m as u32, n as u32, self.large_from());
         let (arithmetic, x, x_columns) = self.factors_of(op, tile)?;
         let bias = op.bias.map(|v| self.view(v));
         let (epilogue, residual, gate) = match op.epilogue {
@@ -123,7 +124,7 @@ impl Emitter<'_> {
         let kernel = linear::Linear {
             arithmetic,
             epilogue,
-            tile,
+            tile: self.tile(Product::Linear(arithmetic), [m, n, k], tile),
         };
         let mut operands = vec![(x, x_columns), (out, n)];
         operands.extend(residual.map(|v| (v, n)));
@@ -183,11 +184,18 @@ impl Emitter<'_> {
         let cache = op.cache.map(|v| self.view(v));
         let bias = op.bias.map(|v| self.view(v));
         let residual = op.residual.map(|v| self.view(v));
+        let (weight, factors, by_fours) = (stored(&op.weight), self.factors(), input[3].is_multiple_of(4));
+        let product = Product::Conv3d {
+            weight,
+            factors,
+            by_fours,
+        };
+        let rule = conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.large_from());
         let kernel = conv3d::Conv3d {
-            weight: stored(&op.weight),
-            factors: self.factors(),
-            tile: conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.capabilities.large_from),
-            by_fours: input[3].is_multiple_of(4),
+            weight,
+            factors,
+            tile: self.tile(product, [frames * voxels, n, op.weight.k], rule),
+            by_fours,
         };
         let base = conv3d::Params {
             k: op.weight.k as u32,

@@ -10,6 +10,7 @@ use super::super::view::View;
 use super::super::{TensorRows, Weight};
 use super::flag;
 use super::products::stored;
+use crate::tune::Product;
 
 /// Linear layers that one dispatch computes.
 pub(super) struct Joint<'g> {
@@ -82,12 +83,16 @@ impl<'g> Emitter<'g> {
         let node = self.graph.node(values[0]);
         let (m, width) = (node.rows() as u32, node.columns() as u32);
         let n = width * values.len() as u32;
-        let tile = Tile::choose(m, n, self.capabilities.large_from);
+        let tile = Tile::choose(m, n, self.large_from());
         let (arithmetic, x, _) = self.factors_of(op, tile)?;
         let kernel = linear::Linear {
             arithmetic,
             epilogue: linear::Epilogue::Apart,
-            tile,
+            tile: self.tile(
+                Product::Linear(arithmetic),
+                [node.rows(), n as usize, op.weight.k],
+                tile,
+            ),
         };
         // Values begin where they can be bound.
         let elements = node.elements();
