@@ -93,6 +93,12 @@ impl Call {
         }
     }
 
+    /// Compares another operand than the last one.
+    pub(crate) fn comparing(mut self, out: usize) -> Self {
+        self.out = out;
+        self
+    }
+
     pub(crate) fn elements(mut self, elements: Elements) -> Self {
         self.elements = elements;
         self

@@ -220,9 +220,7 @@ pub fn encoder_graph(
         let scope = block.enter(0);
         let h = b.rms_norm(&scope, "layer_norm", x, eps)?;
         let attn = scope.enter("SelfAttention");
-        let q = b.linear(&attn, "q", h, inner, PLAIN)?;
-        let k = b.linear(&attn, "k", h, inner, PLAIN)?;
-        let v = b.linear(&attn, "v", h, inner, PLAIN)?;
+        let [q, k, v] = b.linears(&attn, ["q", "k", "v"], h, inner)?;
         let bias = b.gather(
             &attn,
             "relative_attention_bias.weight",

@@ -113,7 +113,7 @@ pub fn step_graph(config: &TransformerConfig, weights: &dyn Weights, shape: &Ste
 
     let (cos, sin) = rope_tables(config, shape.latent);
     let half = config.attention_head_dim / 2;
-    let rope = (b.constant(&[tokens, half], &cos), b.constant(&[tokens, half], &sin));
+    let rope = [cos, sin].map(|table| b.constant(&[tokens, half], &table));
 
     let mut contexts = Vec::new();
     if shape.text_keys == TextKeys::Inline {
@@ -148,9 +148,9 @@ pub fn step_graph(config: &TransformerConfig, weights: &dyn Weights, shape: &Ste
     }
 
     // The head's table [2, dim] is added to e, not to e0.
+    b.label(&root, "modulation");
     let twice = b.repeat_columns(e, 2)?;
     let table = b.parameter(&root, "scale_shift_table", &[2 * dim])?;
-    b.label(&root, "modulation");
     let table = b.add(twice, table)?;
     let mut velocities = Vec::new();
     for x in streams {
@@ -205,14 +205,13 @@ struct Keys {
 impl Context {
     /// Keys and values of one block, of the text and of the image.
     fn keys(&self, b: &mut Builder<'_>, config: &TransformerConfig, attn: &Scope) -> Result<(Keys, Option<Keys>)> {
-        let mut keys = |tokens, [to_key, norm, to_value]: [&str; 3]| -> Result<Keys> {
-            let key = b.linear(attn, to_key, tokens, config.dim(), PLAIN)?;
+        let mut keys = |tokens, layers, norm| -> Result<Keys> {
+            let [key, value] = b.linears(attn, layers, tokens, config.dim())?;
             let key = b.rms_norm(attn, norm, key, config.eps)?;
-            let value = b.linear(attn, to_value, tokens, config.dim(), PLAIN)?;
             Ok(Keys { key, value })
         };
-        let text = keys(self.text, ["to_k", "norm_k", "to_v"])?;
-        let image = |tokens| keys(tokens, ["add_k_proj", "norm_added_k", "add_v_proj"]);
+        let text = keys(self.text, ["to_k", "to_v"], "norm_k")?;
+        let image = |tokens| keys(tokens, ["add_k_proj", "add_v_proj"], "norm_added_k");
         Ok((text, self.image.map(image).transpose()?))
     }
 }
@@ -260,7 +259,7 @@ struct Block<'a> {
     /// `[timesteps, 6 · dim]`: shift, scale, gate of self-attention, then of the feed-forward layers.
     table: Value,
     rows: Rows,
-    rope: (Value, Value),
+    rope: [Value; 2],
     branch: &'a str,
     /// What keys and values are computed from; `None` where they are states.
     context: Option<&'a Context>,
@@ -278,12 +277,9 @@ impl Block<'_> {
         let (config, dim) = (self.config, self.config.dim());
         let attn = self.scope.enter("attn1");
         let h = self.modulated(b, "norm1", x, 0)?;
-        let q = b.linear(&attn, "to_q", h, dim, PLAIN)?;
-        let k = b.linear(&attn, "to_k", h, dim, PLAIN)?;
-        let v = b.linear(&attn, "to_v", h, dim, PLAIN)?;
-        let (cos, sin) = self.rope;
-        let q = b.qk_norm_rope(&attn, "norm_q", q, config.eps, config.num_attention_heads, cos, sin)?;
-        let k = b.qk_norm_rope(&attn, "norm_k", k, config.eps, config.num_attention_heads, cos, sin)?;
+        let [q, k, v] = b.linears(&attn, ["to_q", "to_k", "to_v"], h, dim)?;
+        let (norms, heads) = (["norm_q", "norm_k"], config.num_attention_heads);
+        let [q, k] = b.qk_norm_rope(&attn, norms, [q, k], config.eps, heads, self.rope)?;
         let y = self.attend(b, &attn, q, k, v)?;
         b.linear(&attn, "to_out.0", y, dim, self.gated(x, 2 * dim))
     }

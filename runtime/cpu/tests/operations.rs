@@ -381,8 +381,8 @@ fn qk_norm_rope(seed: u64) {
     setting.random_input(random, "cos", &[rows, half], 1.0);
     setting.random_input(random, "sin", &[rows, half], 1.0);
     setting.check(Precision::F16, |b, v| {
-        b.qk_norm_rope(&Scope::root(), "q", v["x"], 1e-6, heads, v["cos"], v["sin"])
-            .unwrap()
+        b.qk_norm_rope(&Scope::root(), ["q"], [v["x"]], 1e-6, heads, [v["cos"], v["sin"]])
+            .unwrap()[0]
     });
 }
 

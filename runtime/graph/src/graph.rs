@@ -27,6 +27,9 @@ pub struct Node {
     pub element_type: ElementType,
     /// Where in the model: the scope path, e.g. `blocks.3.attn1.to_q`.
     pub label: String,
+    /// Whether the model names the operation together with the one before: neither reads the other, both are of one kind
+    /// and shape, and an executor may compute them at once. What comes out is the same.
+    pub beside: bool,
 }
 
 impl Node {
@@ -59,6 +62,12 @@ impl Graph {
     /// All nodes, in order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// `value` and those behind that are named together with it.
+    pub fn together(&self, value: Value) -> Vec<Value> {
+        let behind = self.nodes[value.index() + 1..].iter().take_while(|node| node.beside);
+        (0..=behind.count() as u32).map(|i| Value(value.0 + i)).collect()
     }
 
     /// The node that makes `value`.

@@ -19,11 +19,16 @@ impl Graph {
                         name: operand.index().to_string(),
                     },
                 };
-                graph.nodes.push(Node { op, ..source.clone() });
+                graph.nodes.push(Node {
+                    op,
+                    beside: false,
+                    ..source.clone()
+                });
                 Value(graph.nodes.len() as u32 - 1)
             })
         });
-        graph.nodes.push(Node { op, ..node });
+        let beside = false;
+        graph.nodes.push(Node { op, beside, ..node });
         graph.outputs.insert("out".into(), Value(graph.nodes.len() as u32 - 1));
         graph
     }

@@ -76,7 +76,7 @@ pub fn cases() -> Vec<Case> {
             }
         }
     }
-    for epilogue in Epilogue::ALL {
+    for epilogue in Epilogue::ALL.into_iter().filter(|e| *e != Epilogue::Apart) {
         case(bf16, epilogue, [33, 29, 31], flags::BIAS, true, square);
         case(f32, epilogue, [1, 1, 1], 0, false, &[Tile::Square, Tile::FewRows]);
         case(
@@ -90,6 +90,20 @@ pub fn cases() -> Vec<Case> {
         case(Arithmetic::Int8, epilogue, [5, 9, 303], flags::BIAS, false, few);
         case(Arithmetic::Int8, epilogue, [33, 66, 62], EVERYTHING, true, square);
     }
+    // Several layers: in their last tile, within it, and in one dispatch with others.
+    for sliced in [false, true] {
+        case(bf16, Epilogue::Apart, [70, 132, 37], flags::BIAS, sliced, tiled);
+        case(
+            Arithmetic::Int8,
+            Epilogue::Apart,
+            [33, 204, 62],
+            flags::BIAS,
+            sliced,
+            square,
+        );
+        case(f32, Epilogue::Apart, [5, 24, 300], flags::BIAS, sliced, few);
+    }
+    case(f32, Epilogue::Apart, [33, 192, 64], 0, false, tiled);
     case(Arithmetic::Int8, plain, [140, 31, 37], flags::BIAS, true, &[Tile::Tall]);
     case(Arithmetic::Int8, plain, [8, 130, 1024], 0, false, &Tile::ALL);
     case(f32, Epilogue::Residual, [129, 65, 17], GATE, false, tiled);
@@ -107,6 +121,14 @@ impl Case {
         let [m, n, k] = self.shape;
         let (first_row, first_column, more, first_weight_row) = if self.sliced { (3, 5, 9, 2) } else { (0, 0, 0, 0) };
         let (rows, table_rows) = ((first_row + m) as usize, 3);
+        let columns = first_column + n + more;
+        // Three layers; a gap between the parts.
+        let (first_column, part, gap) = match self.kernel.epilogue {
+            Epilogue::Apart => (first_column / 4 * 4, columns.div_ceil(12) * 4, 8),
+            _ => (first_column, columns, 0),
+        };
+        let parts = columns.div_ceil(part);
+        let out_elements = parts * (rows as u32 * part + gap);
         let p = Params {
             m,
             n,
@@ -114,11 +136,12 @@ impl Case {
             first_row,
             first_weight_row,
             first_column,
-            out_stride: first_column + n + more,
+            out_stride: part,
             flags: self.flags,
             gate_column: 2 + more,
             table_stride: first_column + n + more * 2 + 3,
-            _pad: [0; 2],
+            part_stride: rows as u32 * part + gap,
+            bias_stride: part + gap,
         };
         let matrices = Matrices::new(
             self.kernel.arithmetic,
@@ -127,11 +150,11 @@ impl Case {
             first_weight_row + n,
             k,
         );
-        let bias = random.floats(p.out_stride as usize, 1.0);
-        let residual = random.floats(rows * p.out_stride as usize, 3.0);
+        let bias = random.floats((parts * p.bias_stride) as usize, 1.0);
+        let residual = random.floats(out_elements as usize, 3.0);
         let table = random.floats(table_rows * p.table_stride as usize, 1.0);
         let row_ids: Vec<_> = (0..rows).map(|_| random.below(table_rows as u32)).collect();
-        let before = vec![UNTOUCHED; rows * p.out_stride as usize];
+        let before = vec![UNTOUCHED; out_elements as usize];
         let mut expected = before.clone();
         let operands = Operands {
             x: &matrices.x,

@@ -18,8 +18,8 @@ struct Params {
     flags: u32,
     gate_column: u32,
     table_stride: u32,
-    pad0: u32,
-    pad1: u32,
+    part_stride: u32,
+    bias_stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -35,11 +35,17 @@ fn store(local_row: u32, local_column: u32, sum: vec4<Sum>) {
     let row = params.first_row + local_row;
     let column = params.first_column + local_column;
     let count = min(4u, params.n - local_column);
-    let place = row * params.out_stride + column;
+    var place = row * params.out_stride + column;
+    var bias_place = column;
+    if APART {
+        let part = column / params.out_stride;
+        place += part * (params.part_stride - params.out_stride);
+        bias_place += part * (params.bias_stride - params.out_stride);
+    }
     var y = scaled(row, local_column, sum);
     if (params.flags & HAS_BIAS) != 0u {
         for (var i = 0u; i < count; i++) {
-            y[i] += bias[column + i];
+            y[i] += bias[bias_place + i];
         }
     }
     y = activate(y);

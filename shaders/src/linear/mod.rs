@@ -20,17 +20,21 @@ pub enum Epilogue {
     GeluTanhTimes,
     /// residual + y, with [`crate::flags::TABLE`] residual + gate · y
     Residual,
+    /// y, the columns of several layers: [`Params::out_stride`] to each of as many parts of out. Columns are multiples of
+    /// four.
+    Apart,
 }
 
 impl Epilogue {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Activation(Activation::None),
         Self::Activation(Activation::Silu),
         Self::Activation(Activation::GeluTanh),
         Self::Activation(Activation::GeluErf),
         Self::GeluTanhTimes,
         Self::Residual,
+        Self::Apart,
     ];
 
     fn name(self) -> &'static str {
@@ -38,6 +42,7 @@ impl Epilogue {
             Self::Activation(activation) => activation.name(),
             Self::GeluTanhTimes => "gelu_tanh_times",
             Self::Residual => "residual",
+            Self::Apart => "apart",
         }
     }
 }
@@ -239,7 +244,7 @@ pub struct Params {
     pub first_weight_row: u32,
     /// First column, of out, residual and bias alike: W may be split by rows over several buffers.
     pub first_column: u32,
-    /// Row stride of out and residual: all columns.
+    /// Row stride of out and residual: all columns (of a part).
     pub out_stride: u32,
     /// [`crate::flags`]: BIAS; for the residual epilogue TABLE (a gate) and ROWS.
     pub flags: u32,
@@ -247,8 +252,10 @@ pub struct Params {
     pub gate_column: u32,
     /// Columns of `table`.
     pub table_stride: u32,
-    /// Nothing.
-    pub _pad: [u32; 2],
+    /// Elements from one part of out to the next ([`Epilogue::Apart`]).
+    pub part_stride: u32,
+    /// The same of bias.
+    pub bias_stride: u32,
 }
 
 /// `x` holds words where bytes are multiplied. `residual` is also the second factor of [`Epilogue::GeluTanhTimes`]; `rows` holds u32.
@@ -294,11 +301,12 @@ impl Kernel for Linear {
         let activation = match self.epilogue {
             Epilogue::Activation(activation) => activation,
             Epilogue::GeluTanhTimes => Activation::GeluTanh,
-            Epilogue::Residual => Activation::None,
+            Epilogue::Residual | Epilogue::Apart => Activation::None,
         };
         let mut text = Text::new(include_str!("kernel.wgsl"))
             .snippet("body", body)
             .constant("TIMES", self.epilogue == Epilogue::GeluTanhTimes)
+            .constant("APART", self.epilogue == Epilogue::Apart)
             .constant("RESIDUAL", self.epilogue == Epilogue::Residual)
             .activation(activation);
         text = match self.arithmetic {

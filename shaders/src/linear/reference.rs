@@ -42,12 +42,19 @@ pub fn reference(kernel: &Linear, p: &Params, o: Operands<'_>, out: &mut [f32]) 
             if kernel.arithmetic == Arithmetic::Int8 {
                 y = f64::from(y as f32 * (o.x_scales[row] * o.weight_scales[w_row]));
             }
-            let place = row * p.out_stride as usize + column;
+            let stride = p.out_stride as usize;
+            let (mut place, mut bias_place) = (row * stride + column, column);
+            if kernel.epilogue == Epilogue::Apart {
+                let (part, column) = (column / stride, column % stride);
+                place = part * p.part_stride as usize + row * stride + column;
+                bias_place = part * p.bias_stride as usize + column;
+            }
             if p.flags & flags::BIAS != 0 {
-                y += f64::from(o.bias[column]);
+                y += f64::from(o.bias[bias_place]);
             }
             out[place] = match kernel.epilogue {
                 Epilogue::Activation(activation) => activation.apply(y),
+                Epilogue::Apart => y,
                 Epilogue::GeluTanhTimes => Activation::GeluTanh.apply(y) * f64::from(o.residual[place]),
                 Epilogue::Residual => {
                     if p.flags & flags::TABLE != 0 {

@@ -1,8 +1,8 @@
 //! Shapes to test and to measure.
 
-use super::{Lanes, Norm, NormKind, Operands, Params, reference};
+use super::{Norm, Operands, Params, reference};
 use crate::call::{Call, Random, UNTOUCHED, bytes};
-use crate::{Activation, flags};
+use crate::{Activation, Kernel, flags};
 
 /// A case; the first row is 2.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,51 +22,30 @@ pub struct Case {
 /// The cases.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for kind in NormKind::ALL {
-        for activation in [Activation::None, Activation::Silu] {
-            for lanes in Lanes::ALL {
-                let kernel = Norm {
-                    kind,
-                    activation,
-                    lanes,
-                };
-                let modulated = flags::TABLE | flags::ROWS;
-                cases.push(Case {
-                    kernel,
-                    rows: 5,
-                    columns: 37,
-                    flags: modulated,
-                    mean: 0.0,
-                });
-                cases.push(Case {
-                    kernel,
-                    rows: 33,
-                    columns: 131,
-                    flags: flags::WEIGHT | flags::BIAS,
-                    mean: 5.0,
-                });
-                cases.push(Case {
-                    kernel,
-                    rows: 1,
-                    columns: 1,
-                    flags: flags::WEIGHT,
-                    mean: 1.0,
-                });
-            }
-        }
-        let kernel = Norm {
-            kind,
-            activation: Activation::None,
-            lanes: Lanes::L256,
+    let modulated = flags::TABLE | flags::ROWS;
+    for kernel in Norm::all() {
+        let mut push = |rows, columns, flags, mean| {
+            cases.push(Case {
+                kernel,
+                rows,
+                columns,
+                flags,
+                mean,
+            });
         };
-        let all = flags::WEIGHT | flags::BIAS | flags::TABLE;
-        cases.push(Case {
-            kernel,
-            rows: 7,
-            columns: 1536,
-            flags: all,
-            mean: 30.0,
-        });
+        if kernel.by_fours {
+            push(5, 36, modulated, 0.0);
+            push(33, 132, flags::WEIGHT | flags::BIAS, 5.0);
+            push(1, 4, flags::WEIGHT, 1.0);
+        } else {
+            push(5, 37, modulated, 0.0);
+            push(33, 131, flags::WEIGHT | flags::BIAS, 5.0);
+            push(1, 1, flags::WEIGHT, 1.0);
+        }
+        if kernel.activation == Activation::None {
+            // More than the registers of few invocations hold.
+            push(7, 1536, flags::WEIGHT | flags::BIAS | flags::TABLE, 30.0);
+        }
     }
     cases
 }
@@ -76,14 +55,15 @@ impl Case {
     pub fn call(&self, seed: u64) -> Call {
         let mut random = Random::new(seed);
         let (first_row, table_rows, columns) = (2, 3, self.columns);
+        let unit = if self.kernel.by_fours { 4 } else { 1 };
         let p = Params {
             rows: self.rows,
             columns,
             first_row,
             flags: self.flags,
-            shift_column: 1,
-            scale_column: columns + 2,
-            table_stride: 2 * columns + 5,
+            shift_column: unit,
+            scale_column: columns + 2 * unit,
+            table_stride: 2 * columns + 5 * unit,
             eps: 1e-5,
         };
         let rows = (first_row + self.rows) as usize;

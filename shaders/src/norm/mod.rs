@@ -2,13 +2,15 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::kernel::{PARAMS, arena, flat_grid};
+use crate::kernel::{PARAMS, arena};
 use crate::text::Text;
 use crate::{Activation, Binding, Features, Kernel, Shader};
 
 mod cases;
+mod lanes;
 mod reference;
 pub use cases::{Case, cases};
+pub use lanes::Lanes;
 pub use reference::{Operands, reference};
 
 /// Statistics.
@@ -27,44 +29,6 @@ impl NormKind {
     pub const ALL: [Self; 3] = [Self::Layer, Self::Rms, Self::L2];
 }
 
-/// Invocations that share a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lanes {
-    /// 16 rows in a workgroup of 256.
-    L16,
-    /// 4 rows.
-    L64,
-    /// 1 row.
-    L256,
-}
-
-impl Lanes {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::L16, Self::L64, Self::L256];
-
-    /// The choice for rows of `columns`.
-    pub fn choose(columns: u32) -> Self {
-        match columns {
-            0..=128 => Self::L16,
-            129..=768 => Self::L64,
-            _ => Self::L256,
-        }
-    }
-
-    /// The number.
-    pub fn count(self) -> u32 {
-        match self {
-            Self::L16 => 16,
-            Self::L64 => 64,
-            Self::L256 => 256,
-        }
-    }
-
-    pub(crate) fn workgroups(self, rows: u32) -> [u32; 3] {
-        flat_grid(rows.div_ceil(256 / self.count()))
-    }
-}
-
 /// A variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Norm {
@@ -74,6 +38,8 @@ pub struct Norm {
     pub activation: Activation,
     /// See [`Lanes`].
     pub lanes: Lanes,
+    /// All columns are multiples of four: rows are read four elements at a time. [`Lanes::L1`] has no other way.
+    pub by_fours: bool,
 }
 
 /// Uniform parameters.
@@ -117,11 +83,14 @@ impl Kernel for Norm {
         for kind in NormKind::ALL {
             for activation in [Activation::None, Activation::Silu] {
                 for lanes in Lanes::ALL {
-                    all.push(Self {
+                    // One invocation's sum of single elements would be long, and the less exact.
+                    let singly = (lanes != Lanes::L1).then_some(false);
+                    all.extend(singly.into_iter().chain([true]).map(|by_fours| Self {
                         kind,
                         activation,
                         lanes,
-                    });
+                        by_fours,
+                    }));
                 }
             }
         }
@@ -134,16 +103,21 @@ impl Kernel for Norm {
             NormKind::Rms => "rms",
             NormKind::L2 => "l2",
         };
+        let (suffix, part, width) = match self.by_fours {
+            true => ("", include_str!("by_fours.wgsl"), 4),
+            false => (".singly", include_str!("single.wgsl"), 1),
+        };
         let text = Text::new(include_str!("kernel.wgsl"))
             .activation(self.activation)
+            .snippet("part", part)
+            .constant("WIDTH", width)
             .constant("LAYER", self.kind == NormKind::Layer)
-            .constant("L2", self.kind == NormKind::L2)
-            .constant("LANES", self.lanes.count());
+            .constant("L2", self.kind == NormKind::L2);
         Shader {
-            name: format!("norm.{kind}.{}.{}", self.activation.name(), self.lanes.count()),
-            source: text.finish(),
+            name: format!("norm.{kind}.{}.{}{suffix}", self.activation.name(), self.lanes.count()),
+            source: self.lanes.constants(text, width).finish(),
             bindings: BINDINGS,
-            workgroup_size: [256, 1, 1],
+            workgroup_size: [self.lanes.workgroup(), 1, 1],
             needs: Features::default(),
         }
     }

@@ -71,6 +71,7 @@ mod tests {
                 kind,
                 activation: Activation::None,
                 lanes: Lanes::L16,
+                by_fours: false,
             },
             &p,
             o,

@@ -1,4 +1,4 @@
-//! RMS norm over all heads together, weight, then rotation of adjacent pairs.
+//! RMS norm over all heads together, weight, then rotation of adjacent pairs; of one operand or of two at once.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -33,18 +33,23 @@ pub struct Params {
     pub head_dim: u32,
     /// Added to the mean square.
     pub eps: f32,
+    /// 1 or 2: q, or q and k.
+    pub operands: u32,
     /// Nothing.
-    pub _pad: [u32; 3],
+    pub _pad: [u32; 2],
 }
 
-/// `scale` is the norm's weight `[heads · head_dim]`; cos and sin are `[L, head_dim / 2]`.
+/// `scale0` and `scale1` are the norms' weights `[heads · head_dim]`; cos and sin are `[L, head_dim / 2]`.
 pub const BINDINGS: &[Binding] = &[
     PARAMS,
-    arena("x"),
-    arena("scale"),
+    arena("x0"),
+    arena("x1"),
+    arena("scale0"),
+    arena("scale1"),
     arena("cosines"),
     arena("sines"),
-    arena("out"),
+    arena("out0"),
+    arena("out1"),
 ];
 
 impl Kernel for QkNormRope {
@@ -55,18 +60,18 @@ impl Kernel for QkNormRope {
     }
 
     fn shader(&self) -> Shader {
+        let text = Text::new(include_str!("kernel.wgsl"));
         Shader {
             name: format!("qk_norm_rope.{}", self.lanes.count()),
-            source: Text::new(include_str!("kernel.wgsl"))
-                .constant("LANES", self.lanes.count())
-                .finish(),
+            source: self.lanes.constants(text, 2).finish(),
             bindings: BINDINGS,
-            workgroup_size: [256, 1, 1],
+            workgroup_size: [self.lanes.workgroup(), 1, 1],
             needs: Features::default(),
         }
     }
 
     fn workgroups(&self, params: &Params) -> [u32; 3] {
-        self.lanes.workgroups(params.rows)
+        let [x, y, _] = self.lanes.workgroups(params.rows);
+        [x, y, params.operands]
     }
 }

@@ -12,19 +12,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
-fn max_lanes(thread: u32, value: f32) -> f32 {
-    shares[thread] = value;
-    workgroupBarrier();
-    for (var step = LANES / 2u; step > 0u; step >>= 1u) {
-        if thread < step {
-            shares[thread] = max(shares[thread], shares[thread + step]);
-        }
-        workgroupBarrier();
-    }
-    return shares[0];
-}
-
-@compute @workgroup_size(256)
+@compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = flat(group);
     let place = (params.first_row + min(row, params.rows - 1u)) * params.columns;
@@ -32,12 +20,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = lane; i < params.columns; i += LANES) {
         highest = max(highest, x[place + i]);
     }
-    highest = max_lanes(lane, highest);
+    highest = max_lanes(0u, lane, highest);
     var sum = 0.0;
     for (var i = lane; i < params.columns; i += LANES) {
         sum += exp_below(x[place + i] - highest);
     }
-    sum = sum_lanes(lane, sum);
+    sum = sum_lanes(1u, lane, sum);
     if row >= params.rows {
         return;
     }

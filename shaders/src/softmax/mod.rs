@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena, flat_grid};
+use crate::norm::Lanes;
 use crate::text::Text;
 use crate::{Binding, Features, Kernel, Shader};
 
@@ -40,9 +41,10 @@ impl Kernel for Softmax {
     }
 
     fn shader(&self) -> Shader {
+        let text = Text::new(include_str!("kernel.wgsl"));
         Shader {
             name: "softmax".to_owned(),
-            source: Text::new(include_str!("kernel.wgsl")).constant("LANES", 256).finish(),
+            source: Lanes::L256.constants(text, 1).finish(),
             bindings: BINDINGS,
             workgroup_size: [256, 1, 1],
             needs: Features::default(),

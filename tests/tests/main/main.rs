@@ -1,6 +1,7 @@
 //! Whole-system tests: one binary, so that it is linked once.
 
 mod budgets;
+mod dispatches;
 mod goldens;
 mod manifests;
 mod step_cache;

@@ -328,6 +328,7 @@ fn expected(
                 },
                 activation: activation(op.activation),
                 lanes: naive::norm::Lanes::L16,
+                by_fours: false,
             };
             let operands = naive::norm::Operands {
                 x: get(op.x),

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use kinora_graph::{Cost, ElementType, Error, Graph, Op, Result, Value};
+use kinora_graph::{Cost, ElementType, Error, Graph, Node, Op, Result, Value};
 use kinora_shaders::kernel::{Kernel, Shader};
 use kinora_shaders::linear::Tile;
 use kinora_shaders::quantize_rows::QuantizeRows;
@@ -104,6 +104,11 @@ impl<'g> Emitter<'g> {
         self.views[value.index()].expect("operands come first")
     }
 
+    /// Whether it is known where a value lies.
+    pub(super) fn is_placed(&self, value: Value) -> bool {
+        self.views[value.index()].is_some()
+    }
+
     /// Says where a value lies: its own room or another value's.
     pub(super) fn place(&mut self, value: Value, view: View) {
         self.views[value.index()] = Some(view);
@@ -128,6 +133,20 @@ impl<'g> Emitter<'g> {
     /// Room for the result of `value`.
     pub(super) fn result(&mut self, value: Value) -> View {
         let view = self.temp(self.graph.node(value).elements());
+        self.place(value, view);
+        view
+    }
+
+    /// Room for the result of `value`: that of its operand `x`, where a product lies there that nothing else reads.
+    pub(super) fn result_over(&mut self, value: Value, x: Value) -> View {
+        let graph = self.graph;
+        let kept = graph.outputs().values().chain(graph.state_updates().values());
+        let reads = |node: &&Node| node.op.operands().contains(&x);
+        let readers = kept.filter(|v| **v == x).count() + graph.nodes().iter().filter(reads).count();
+        if readers > 1 || !matches!(graph.node(x).op, Op::Linear(_)) {
+            return self.result(value);
+        }
+        let view = self.view(x);
         self.place(value, view);
         view
     }
@@ -247,6 +266,19 @@ impl<'g> Emitter<'g> {
             label: node.label.clone(),
             cost: self.graph.cost(value),
         });
+    }
+
+    /// The current operation makes `value` as well.
+    pub(super) fn also(&mut self, value: Value) {
+        let (node, cost) = (self.graph.node(value), self.graph.cost(value));
+        let op = self.ops.last_mut().expect("an operation has begun");
+        op.label = format!("{} + {}", op.label, node.label);
+        op.cost += cost;
+    }
+
+    /// Work of the current operation.
+    pub(super) fn begun(&self) -> Cost {
+        self.ops.last().map_or(Cost::default(), |op| op.cost)
     }
 
     /// One run of `kernel` on `views`; `cost` decides how long it is thought to take.

@@ -137,13 +137,20 @@ pub struct PlannedOp {
     pub cost: Cost,
 }
 
-/// A weight matrix, or rows of one, in a buffer of its own.
+/// Rows of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Weight {
+pub struct TensorRows {
     /// Name in the model's naming.
     pub name: String,
     /// Rows (of the first dimension).
     pub rows: Range<usize>,
+}
+
+/// A weight matrix, rows of one, or several one below the other, in a buffer of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Weight {
+    /// Its tensors. Where there are several, each has whole words of four bytes.
+    pub parts: Vec<TensorRows>,
     /// Elements of a row.
     pub k: usize,
     /// Order of the elements.
@@ -153,9 +160,20 @@ pub struct Weight {
 }
 
 impl Weight {
+    /// Rows of all parts.
+    pub fn rows(&self) -> usize {
+        self.parts.iter().map(|part| part.rows.len()).sum()
+    }
+
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        (self.rows.len() as u64 * self.row_bytes() as u64).next_multiple_of(4)
+        (self.rows() as u64 * self.row_bytes() as u64).next_multiple_of(4)
+    }
+
+    /// The names of its tensors, for messages.
+    pub fn name(&self) -> String {
+        let names: Vec<_> = self.parts.iter().map(|part| part.name.as_str()).collect();
+        names.join(" + ")
     }
 
     /// Bytes of a row on the device.

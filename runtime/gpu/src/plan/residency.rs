@@ -236,14 +236,16 @@ mod tests {
     use kinora_quant::DType;
     use proptest::prelude::*;
 
-    use super::super::{Buffer, Dispatch, Region, Weight};
+    use super::super::{Buffer, Dispatch, Region, TensorRows, Weight};
     use super::*;
 
     /// A plan of dispatches that each read one weight.
     fn plan(sizes: &[usize], reads: &[usize]) -> Plan {
         let weights = sizes.iter().enumerate().map(|(index, k)| Weight {
-            name: index.to_string(),
-            rows: 0..1,
+            parts: vec![TensorRows {
+                name: index.to_string(),
+                rows: 0..1,
+            }],
             k: *k,
             layout: MatrixLayout::RowMajor,
             dtype: DType::F32,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Buffer, Plan, Region, Residency};
+use super::{Buffer, Plan, Region, Residency, TensorRows};
 
 impl fmt::Display for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,11 +34,10 @@ impl fmt::Display for Plan {
             self.dispatches.len()
         )?;
         for (index, weight) in self.weights.iter().enumerate() {
-            writeln!(
-                f,
-                "weight{index} = {} rows {:?} of {} {}",
-                weight.name, weight.rows, weight.k, weight.dtype
-            )?;
+            let part = |part: &TensorRows| format!("{} rows {:?}", part.name, part.rows);
+            let parts: Vec<_> = weight.parts.iter().map(part).collect();
+            let parts = parts.join(" + ");
+            writeln!(f, "weight{index} = {parts} of {} {}", weight.k, weight.dtype)?;
         }
         for fixed in &self.fixed {
             writeln!(f, "fixed[{}] = {:?} {:?}", fixed.offset, fixed.source, fixed.elements)?;

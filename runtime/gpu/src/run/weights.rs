@@ -11,7 +11,7 @@ use kinora_quant::Weights;
 use kinora_shaders::WeightType;
 
 use crate::device::{Allocation, Device, STAGE, Staged};
-use crate::plan::{Fixed, Plan, Source, Weight};
+use crate::plan::{Fixed, Plan, Source, TensorRows, Weight};
 
 /// Bytes of a record that are read at a time: they stay in the processor's cache until they are copied on.
 const RUN: usize = 256 << 10;
@@ -59,7 +59,7 @@ impl Store {
             return Ok(held);
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let what = format!("weight `{}`", weight.name);
+        let what = format!("weight `{}`", weight.name());
         let held = Arc::new(Held {
             buffer: device.buffer(&what, weight.bytes(), usage)?,
             loaded: AtomicBool::new(false),
@@ -80,8 +80,10 @@ impl Store {
 pub(super) struct Piece {
     /// Index into [`Plan::weights`].
     pub(super) weight: usize,
-    /// Rows of the tensor.
-    rows: Range<usize>,
+    /// Rows of a tensor.
+    rows: TensorRows,
+    /// The last of that tensor.
+    ends: bool,
     /// First byte within the weight.
     pub(super) offset: u64,
     /// Bytes.
@@ -100,44 +102,51 @@ pub(super) fn pieces(plan: &Plan, index: usize, window: &Range<usize>) -> Result
     let step = (STAGE as usize / row) / 4 * 4;
     if step == 0 {
         return Err(Error::OutOfMemory {
-            what: format!("a row of `{}`", weight.name),
+            what: format!("a row of `{}`", weight.name()),
             needed: row as u64,
             available: STAGE / 4,
             remedy: "no known model has such rows; the file may be damaged".into(),
         });
     }
-    let rows = weight.rows.clone();
-    Ok(rows
-        .clone()
-        .step_by(step)
-        .map(|start| {
-            let end = (start + step).min(rows.end);
-            Piece {
+    let (mut pieces, mut offset) = (Vec::new(), 0);
+    for part in &weight.parts {
+        for start in part.rows.clone().step_by(step) {
+            let rows = start..(start + step).min(part.rows.end);
+            let size = (rows.len() * row) as u64;
+            pieces.push(Piece {
                 weight: index,
-                rows: start..end,
-                offset: ((start - rows.start) * row) as u64,
-                size: ((end - start) * row) as u64,
+                ends: rows.end == part.rows.end,
+                rows: TensorRows {
+                    name: part.name.clone(),
+                    rows,
+                },
+                offset,
+                size,
                 window: window.clone(),
-                last: end == rows.end,
-            }
-        })
-        .collect())
+                last: false,
+            });
+            offset += size;
+        }
+    }
+    if let Some(piece) = pieces.last_mut() {
+        piece.last = true;
+    }
+    Ok(pieces)
 }
 
 /// Writes a piece as the kernels want it.
 pub(super) fn fill(plan: &Plan, weights: &dyn Weights, piece: &Piece, staged: &mut Staged) -> Result<()> {
     stage(plan, weights, piece, staged)?;
-    if piece.last {
-        weights.release(&plan.weights[piece.weight].name);
+    if piece.ends {
+        weights.release(&piece.rows.name);
     }
     Ok(())
 }
 
 fn stage(plan: &Plan, weights: &dyn Weights, piece: &Piece, staged: &mut Staged) -> Result<()> {
     let weight = &plan.weights[piece.weight];
-    let info = weights
-        .info(&weight.name)
-        .ok_or_else(|| weights.missing(&weight.name))?;
+    let TensorRows { name, rows } = &piece.rows;
+    let info = weights.info(name).ok_or_else(|| weights.missing(name))?;
     // Some types differ in name alone: an int8 matrix is read alike whether its rows were rotated or not.
     let as_stored = WeightType::from_dtype(info.dtype).is_some_and(|read| read.dtype() == weight.dtype);
     // A file may have unit dimensions in front; then rows cannot be asked for.
@@ -146,20 +155,20 @@ fn stage(plan: &Plan, weights: &dyn Weights, piece: &Piece, staged: &mut Staged)
         // Records are put together from several tensors.
         let step = (RUN / weight.row_bytes()).max(1);
         let mut run = vec![0; step * weight.row_bytes()];
-        for start in piece.rows.clone().step_by(step) {
-            let rows = start..(start + step).min(piece.rows.end);
+        for start in rows.clone().step_by(step) {
+            let rows = start..(start + step).min(rows.end);
             let run = &mut run[..rows.len() * weight.row_bytes()];
-            weights.read_rows(&weight.name, rows, run)?;
+            weights.read_rows(name, rows, run)?;
             staged.write(run);
         }
         return Ok(());
     }
     let data = if by_rows {
-        weights.rows(&weight.name, piece.rows.clone())?.data
+        weights.rows(name, rows.clone())?.data
     } else {
         let row = info.dtype.row_bytes(weight.k).unwrap_or(0);
-        let bytes = piece.rows.start * row..piece.rows.end * row;
-        match weights.tensor(&weight.name)?.data {
+        let bytes = rows.start * row..rows.end * row;
+        match weights.tensor(name)?.data {
             Cow::Borrowed(all) if bytes.end <= all.len() => Cow::Borrowed(&all[bytes]),
             Cow::Owned(all) if bytes.end <= all.len() => Cow::Owned(all[bytes].to_vec()),
             all => {
@@ -175,7 +184,7 @@ fn stage(plan: &Plan, weights: &dyn Weights, piece: &Piece, staged: &mut Staged)
     if as_stored {
         staged.write(&ordered(&data, weight));
     } else {
-        let mut values = vec![0f32; piece.rows.len() * weight.k];
+        let mut values = vec![0f32; rows.len() * weight.k];
         info.dtype.decode(weight.k, &data, &mut values);
         staged.write(&ordered(bytemuck::cast_slice(&values), weight));
     }

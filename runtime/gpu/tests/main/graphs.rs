@@ -67,6 +67,11 @@ fn transformers_agree_with_the_processor() {
 }
 
 #[test]
+fn what_is_named_together_agrees_with_the_processor() {
+    compare((0..4).map(|seed| (format!("together {seed}"), zoo::together(seed))));
+}
+
+#[test]
 fn autoencoders_agree_with_the_processor() {
     compare((0..6).map(|seed| (format!("autoencoder {seed}"), zoo::autoencoder(seed, false))));
 }

@@ -31,7 +31,7 @@ pub(crate) fn large(seed: u64) -> Specimen {
     };
     let y = b.modulated_norm(&root, "norm", x, 1e-6, m).unwrap();
     let cos = b.input("cos", &[rows, width / heads / 2]);
-    let y = b.qk_norm_rope(&root, "norm", y, 1e-6, heads, cos, cos).unwrap();
+    let [y] = b.qk_norm_rope(&root, ["norm"], [y], 1e-6, heads, [cos; 2]).unwrap();
     let keys = b.slice(y, 0, 5..55).unwrap();
     let bias = Some(b.input("bias", &[rows + 49, heads]));
     let op = Attention {

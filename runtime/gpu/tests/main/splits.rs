@@ -50,6 +50,14 @@ fn short_time_slices_change_no_bit() {
     same_bits(&zoo::quantized(1), slow);
 }
 
+/// One dispatch or one for each: the same sums.
+#[test]
+fn what_is_named_together_has_the_same_bits_alone() {
+    for seed in 0..4 {
+        same_bits(&zoo::together(seed), |_, o| o.slice = 0.0);
+    }
+}
+
 #[test]
 fn small_scratch_changes_no_bit() {
     same_bits(&zoo::wide_attention(2), |_, o| o.scratch = 4000);

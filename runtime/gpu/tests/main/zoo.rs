@@ -68,6 +68,51 @@ impl Tensors {
     }
 }
 
+/// Layers and norms that are named together: stored alike or not, with few rows and many.
+pub(crate) fn together(seed: u64) -> Specimen {
+    let mut t = Tensors::new(seed);
+    let (heads, half, length) = (t.size(1, 3), 32, [70, 5][seed as usize % 2]);
+    let width = 2 * half * heads;
+    let stored = [DType::F32, DType::BF16, DType::Int8, DType::Q8_0][seed as usize % 4];
+    for name in ["alike.q", "alike.k", "alike.v"] {
+        t.layer(name, &[width, width], stored);
+    }
+    for (name, dtype) in [
+        ("mixed.q", DType::BF16),
+        ("mixed.k", DType::BF16),
+        ("mixed.v", DType::F32),
+    ] {
+        t.layer(name, &[width, width], dtype);
+    }
+    // 37 rows of 33 elements of two bytes are no whole words.
+    for (name, k) in [("odd.k", width), ("odd.v", width), ("ragged.k", 33), ("ragged.v", 33)] {
+        t.add(&format!("{name}.weight"), &[37, k], DType::BF16);
+    }
+    for norm in ["norm_q", "norm_k"] {
+        t.add(&format!("{norm}.weight"), &[width], DType::F32);
+    }
+    let mut random = Random::new(seed + 1);
+    let weights = t.finish();
+    let mut b = Builder::new(&weights);
+    let root = Scope::root();
+    let (x, thin) = (b.input("x", &[length, width]), b.input("thin", &[length, 33]));
+    let [cos, sin] = ["cos", "sin"].map(|name| b.input(name, &[length, half]));
+    let [q, k, v] = b.linears(&root.enter("alike"), ["q", "k", "v"], x, width).unwrap();
+    let [q, k] = b
+        .qk_norm_rope(&root, ["norm_q", "norm_k"], [q, k], 1e-6, heads, [cos, sin])
+        .unwrap();
+    let mut outputs = vec![q, k, v];
+    outputs.extend(b.linears(&root.enter("mixed"), ["q", "k", "v"], x, width).unwrap());
+    outputs.extend(b.linears(&root.enter("odd"), ["k", "v"], x, 37).unwrap());
+    outputs.extend(b.linears(&root.enter("ragged"), ["k", "v"], thin, 37).unwrap());
+    for (index, value) in outputs.into_iter().enumerate() {
+        b.output(&index.to_string(), value);
+    }
+    let graph = b.finish();
+    let inputs = inputs(&graph, &mut random, 1);
+    Specimen { graph, weights, inputs }
+}
+
 /// Random values for every input; ids and row indices below `limit`.
 pub(crate) fn inputs(graph: &Graph, random: &mut Random, limit: u32) -> BTreeMap<String, HostTensor> {
     graph
@@ -141,7 +186,7 @@ pub(crate) fn transformer(seed: u64) -> Specimen {
     let (k, v) = (kv(&mut b, 0), kv(&mut b, 1));
     let angles = |b: &mut Builder<'_>, name: &str| b.input(name, &[length, half]);
     let (cos, sin) = (angles(&mut b, "cos"), angles(&mut b, "sin"));
-    let q = b.qk_norm_rope(&root, "norm", q, 1e-6, heads, cos, sin).unwrap();
+    let [q] = b.qk_norm_rope(&root, ["norm"], [q], 1e-6, heads, [cos, sin]).unwrap();
     let with_bias = !seed.is_multiple_of(3);
     let bias = with_bias.then(|| b.input("bias", &[length + keys - 1, heads]));
     let mask = with_bias.then(|| b.input("mask", &[keys]));

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Builder, Scope};
 use crate::{
     Activation, Attention, BinaryOp, Conv3d, Epilogue, Linear, Matrix, MatrixLayout, Modulation, Norm, NormKind, Op,
-    Padding, QkNormRope, Result, UnaryOp, Value,
+    Padding, Result, UnaryOp, Value,
 };
 
 /// Most elements of a row whose products, each at most 127 · 128, add up within 32 bits.
@@ -60,7 +60,7 @@ impl Builder<'_> {
     }
 
     /// A linear layer, with its low-rank addition to the product with `x` where there is one.
-    fn push_layer(
+    pub(super) fn push_layer(
         &mut self,
         scope: &Scope,
         tensor: &str,
@@ -75,7 +75,7 @@ impl Builder<'_> {
         }
     }
 
-    fn linear_op(
+    pub(super) fn linear_op(
         &mut self,
         scope: &Scope,
         tensor: &str,
@@ -327,44 +327,6 @@ impl Builder<'_> {
                 activation: Activation::None,
             },
         )
-    }
-
-    /// RMS norm over all heads with `tensor.weight`, then rotation; `cos` and `sin` are `[L, head_dim / 2]`.
-    #[expect(clippy::too_many_arguments, reason = "the operation has these operands")]
-    pub fn qk_norm_rope(
-        &mut self,
-        scope: &Scope,
-        tensor: &str,
-        x: Value,
-        eps: f32,
-        heads: usize,
-        cos: Value,
-        sin: Value,
-    ) -> Result<Value> {
-        let shape = self.shape(x).to_vec();
-        let (rows, columns) = (self.graph.node(x).rows(), self.graph.node(x).columns());
-        let weight = self.parameter(&scope.enter(tensor), "weight", &[columns])?;
-        self.label(scope, tensor);
-        if heads == 0 || columns % (2 * heads) != 0 {
-            return Err(self.shape_error(
-                "qk_norm_rope",
-                format!("{columns} columns are not {heads} heads of even size"),
-            ));
-        }
-        for table in [cos, sin] {
-            self.expect("qk_norm_rope", table, &[rows, columns / heads / 2])?;
-        }
-        Ok(self.push(
-            Op::QkNormRope(QkNormRope {
-                x,
-                weight,
-                eps,
-                heads,
-                cos,
-                sin,
-            }),
-            shape,
-        ))
     }
 
     /// See [`Attention`].

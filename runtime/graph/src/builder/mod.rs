@@ -4,6 +4,7 @@ mod compute;
 mod experts;
 mod low_rank;
 mod moves;
+mod together;
 
 pub use low_rank::{LORA_DOWN, LORA_UP};
 
@@ -159,6 +160,7 @@ impl<'w> Builder<'w> {
             shape: shape.to_vec(),
             element_type,
             label: label.to_owned(),
+            beside: false,
         });
         Value(self.graph.nodes.len() as u32 - 1)
     }
@@ -173,6 +175,7 @@ impl<'w> Builder<'w> {
             shape,
             element_type,
             label: self.label.clone(),
+            beside: false,
         });
         Value(self.graph.nodes.len() as u32 - 1)
     }

@@ -6,6 +6,7 @@ mod factor;
 mod moves;
 mod products;
 mod rows;
+mod together;
 
 use kinora_graph::{Activation, Graph, Op, Precision, Result, Rows, Value};
 use kinora_shaders as shaders;
@@ -22,7 +23,8 @@ pub(super) fn lower(graph: &Graph, capabilities: &Capabilities, table: &Table, o
     let mut emitter = Emitter::new(graph, capabilities, table, options);
     let needed = needed(graph);
     for value in graph.values() {
-        if needed[value.index()] {
+        // Some values come with others that are named together with them.
+        if needed[value.index()] && !emitter.is_placed(value) {
             emitter.value(value)?;
         }
     }
@@ -69,7 +71,10 @@ impl Emitter<'_> {
                 Ok(())
             }
             Op::Fill { value: number } => self.fill(value, *number),
-            Op::Linear(op) => self.linear(value, op),
+            Op::Linear(op) => match self.joint(value) {
+                Some(joint) => self.linears(&joint),
+                None => self.linear(value, op),
+            },
             Op::Norm(op) => self.norm(value, op),
             Op::QkNormRope(op) => self.qk_norm_rope(value, op),
             Op::Attention(op) => self.attention(value, op),

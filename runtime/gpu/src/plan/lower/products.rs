@@ -7,10 +7,10 @@ use kinora_shaders::linear::Tile;
 use kinora_shaders::quantize_rows::{self, QuantizeRows};
 use kinora_shaders::{Factors, WeightType, conv3d, flags, linear};
 
-use super::super::Weight;
 use super::super::chunk::share;
 use super::super::emit::Emitter;
 use super::super::view::View;
+use super::super::{TensorRows, Weight};
 use super::{activation, flag};
 use crate::tune::Product;
 
@@ -47,9 +47,12 @@ impl Emitter<'_> {
             .step_by(most)
             .map(|start| {
                 let range = start..(start + most).min(n);
-                let weight = Weight {
+                let rows = TensorRows {
                     name: matrix.name.clone(),
                     rows: matrix.rows.start + range.start..matrix.rows.start + range.end,
+                };
+                let weight = Weight {
+                    parts: vec![rows],
                     k: matrix.k,
                     layout: matrix.layout,
                     dtype,
@@ -80,27 +83,31 @@ impl Emitter<'_> {
         self.pieces_in_slice(columns, TILE_COLUMNS, fewest)
     }
 
+    /// How a layer multiplies, and its x in the form for that, with its columns.
+    pub(super) fn factors_of(&mut self, op: &Linear, tile: Tile) -> Result<(linear::Arithmetic, View, usize)> {
+        let (k, rotation) = (op.weight.k, op.weight.rotation());
+        if op.quantizes() {
+            let x = self.prepared(op.x, QuantizeRows::Int8(rotation))?;
+            return Ok((linear::Arithmetic::Int8, x, quantize_rows::words(k as u32) as usize));
+        }
+        let factors = match (op.precise, tile) {
+            (true, _) => Factors::F32,
+            (false, Tile::FewRows) => self.factors().in_registers(),
+            (false, _) => self.factors(),
+        };
+        let arithmetic = linear::Arithmetic::Float {
+            weight: stored(&op.weight),
+            factors,
+        };
+        Ok((arithmetic, self.factor(op.x, rotation)?, k))
+    }
+
     pub(super) fn linear(&mut self, value: Value, op: &Linear) -> Result<()> {
         let node = self.graph.node(value);
         let (m, n, k) = (node.rows(), op.weight.n(), op.weight.k);
         let cost = self.graph.cost(value);
         let tile = Tile::choose(m as u32, n as u32, self.large_from());
-        let rotation = op.weight.rotation();
-        let (arithmetic, x, x_columns) = if op.quantizes() {
-            let x = self.prepared(op.x, QuantizeRows::Int8(rotation))?;
-            (linear::Arithmetic::Int8, x, quantize_rows::words(k as u32) as usize)
-        } else {
-            let factors = match (op.precise, tile) {
-                (true, _) => Factors::F32,
-                (false, Tile::FewRows) => self.factors().in_registers(),
-                (false, _) => self.factors(),
-            };
-            let arithmetic = linear::Arithmetic::Float {
-                weight: stored(&op.weight),
-                factors,
-            };
-            (arithmetic, self.factor(op.x, rotation)?, k)
-        };
+        let (arithmetic, x, x_columns) = self.factors_of(op, tile)?;
         let bias = op.bias.map(|v| self.view(v));
         let (epilogue, residual, gate) = match op.epilogue {
             Epilogue::Activation(a) => (linear::Epilogue::Activation(activation(a)), None, None),

@@ -1,7 +1,7 @@
 //! Norms and elementwise operations: each row, or element, by itself.
 
-use kinora_graph::{BinaryOp, Norm, NormKind, QkNormRope, Result, UnaryOp, Value};
-use kinora_shaders::{binary, combine, fill, flags, norm, qk_norm_rope, unary};
+use kinora_graph::{BinaryOp, Norm, NormKind, Result, UnaryOp, Value};
+use kinora_shaders::{binary, combine, fill, flags, norm, unary};
 
 use super::super::emit::Emitter;
 use super::{activation, flag};
@@ -17,6 +17,11 @@ impl Emitter<'_> {
             None => (None, None),
             Some(m) => (Some(self.view(m.table)), self.row_indices(m.rows, m.table)?),
         };
+        let (shift, scale, stride) = match &op.modulation {
+            None => (0, 0, 0),
+            Some(m) => (m.shift, m.scale, self.graph.node(m.table).columns()),
+        };
+        let by_fours = [columns, shift, scale, stride].iter().all(|n| n.is_multiple_of(4));
         let out = self.result(value);
         let kernel = norm::Norm {
             kind: match op.kind {
@@ -25,7 +30,8 @@ impl Emitter<'_> {
                 NormKind::L2 => norm::NormKind::L2,
             },
             activation: activation(op.activation),
-            lanes: norm::Lanes::choose(columns as u32),
+            lanes: norm::Lanes::choose(columns as u32, self.capabilities.software && by_fours),
+            by_fours,
         };
         let mut operands = vec![(x, columns), (out, columns)];
         operands.extend(indices.map(|v| (v, 1)));
@@ -38,12 +44,9 @@ impl Emitter<'_> {
                     | flag(op.bias.is_some(), flags::BIAS)
                     | flag(table.is_some(), flags::TABLE)
                     | flag(indices.is_some(), flags::ROWS),
-                shift_column: op.modulation.as_ref().map_or(0, |m| m.shift as u32),
-                scale_column: op.modulation.as_ref().map_or(0, |m| m.scale as u32),
-                table_stride: op
-                    .modulation
-                    .as_ref()
-                    .map_or(0, |m| self.graph.node(m.table).columns() as u32),
+                shift_column: shift as u32,
+                scale_column: scale as u32,
+                table_stride: stride as u32,
                 eps: op.eps,
             };
             let part = chunk.view(x, columns);
@@ -53,39 +56,6 @@ impl Emitter<'_> {
                 op.bias.map_or(part, |_| bias),
                 table.unwrap_or(part),
                 indices.map_or(part, |v| chunk.view(v, 1)),
-                chunk.view(out, columns),
-            ];
-            self.emit(kernel, params, &views, chunk.cost(cost))?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn qk_norm_rope(&mut self, value: Value, op: &QkNormRope) -> Result<()> {
-        let node = self.graph.node(value);
-        let (rows, columns) = (node.rows(), node.columns());
-        let half = columns / op.heads / 2;
-        let cost = self.graph.cost(value);
-        let (x, weight) = (self.view(op.x), self.view(op.weight));
-        let (cos, sin) = (self.view(op.cos), self.view(op.sin));
-        let out = self.result(value);
-        let kernel = qk_norm_rope::QkNormRope {
-            lanes: norm::Lanes::choose(columns as u32),
-        };
-        let operands = [(x, columns), (out, columns), (cos, half), (sin, half)];
-        for chunk in self.chunks(rows, 1, &operands, cost) {
-            let params = qk_norm_rope::Params {
-                rows: chunk.len(),
-                first_row: chunk.first(),
-                heads: op.heads as u32,
-                head_dim: 2 * half as u32,
-                eps: op.eps,
-                ..Default::default()
-            };
-            let views = [
-                chunk.view(x, columns),
-                weight,
-                chunk.view(cos, half),
-                chunk.view(sin, half),
                 chunk.view(out, columns),
             ];
             self.emit(kernel, params, &views, chunk.cost(cost))?;

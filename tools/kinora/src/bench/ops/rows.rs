@@ -215,7 +215,8 @@ impl Operation for QkNormRope {
         let x = b.input("x", &[rows, self.heads * HEAD]);
         let mut table = |name| b.input(name, &[rows, HEAD / 2]);
         let (cos, sin) = (table("cos"), table("sin"));
-        b.qk_norm_rope(&Scope::root(), "norm_q", x, EPS, self.heads, cos, sin)
+        let [y] = b.qk_norm_rope(&Scope::root(), ["norm_q"], [x], EPS, self.heads, [cos, sin])?;
+        Ok(y)
     }
 }
 
