@@ -88,7 +88,7 @@ impl Factors {
     }
 
     /// What a shader's name says of them.
-    pub(crate) fn suffix(self) -> &'static str {
+    pub fn suffix(self) -> &'static str {
         match self {
             Self::F32 => "",
             Self::PackedF16 => ".packed_f16",

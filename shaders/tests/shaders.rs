@@ -70,7 +70,7 @@ fn globals_are_the_bindings() {
         assert_eq!(found, signature, "{}", shader.name);
         assert_eq!(shader.bindings[0].kind, BindingKind::Uniform, "{}", shader.name);
         assert!(shader.bindings.len() - 1 <= STORAGE_BUFFERS, "{}", shader.name);
-        let available = if matrices {
+        let available = if shader.needs.matrices() {
             MATRIX_WORKGROUP_MEMORY
         } else {
             WORKGROUP_MEMORY

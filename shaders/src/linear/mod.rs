@@ -91,7 +91,8 @@ impl Tile {
         }
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    /// As part of a shader's name.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Square => "square",
             Self::Large => "large",
@@ -194,14 +195,16 @@ impl Arithmetic {
         floats.chain([Self::Int8])
     }
 
-    fn factors(self) -> Factors {
+    /// How both factors are held.
+    pub fn factors(self) -> Factors {
         match self {
             Self::Float { factors, .. } => factors,
             Self::Int8 => Factors::F32,
         }
     }
 
-    fn name(self) -> String {
+    /// As part of a shader's name.
+    pub fn name(self) -> String {
         match self {
             Self::Float { weight, factors } => format!("{}{}", weight.name(), factors.suffix()),
             Self::Int8 => "bytes".to_owned(),

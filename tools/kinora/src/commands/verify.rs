@@ -8,13 +8,13 @@ use kinora_graph::{Executor, Precision};
 use serde_json::json;
 
 use crate::cli::{Global, VerifyArgs};
+use crate::executor;
 use crate::interrupt::{self, Interruptible};
-use crate::open_executor;
 use crate::verify::{Bisect, CaseResult, HalfPrecision, Verdict, bisect_case, run_case};
 
 pub(crate) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let precision = global.precision.into();
-    let mut executor = open_executor(&global.device, precision, &global.memory)?;
+    let mut executor = executor::of(global)?;
     tracing::info!("device: {}", executor.describe());
     let mut out = std::io::stdout().lock();
     let mut counts = Counts::default();

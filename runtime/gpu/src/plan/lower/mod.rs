@@ -13,12 +13,13 @@ use kinora_shaders as shaders;
 use super::emit::Emitter;
 use super::view::{Target, View};
 use super::{Buffer, Capabilities, Options, Plan, Source};
+use crate::tune::Table;
 
 /// Fills up to this many elements are kept with the constants; larger ones are made at each run.
 const POOLED_FILL: usize = 1 << 14;
 
-pub(super) fn lower(graph: &Graph, capabilities: &Capabilities, options: &Options) -> Result<Plan> {
-    let mut emitter = Emitter::new(graph, capabilities, options);
+pub(super) fn lower(graph: &Graph, capabilities: &Capabilities, table: &Table, options: &Options) -> Result<Plan> {
+    let mut emitter = Emitter::new(graph, capabilities, table, options);
     let needed = needed(graph);
     for value in graph.values() {
         if needed[value.index()] {
