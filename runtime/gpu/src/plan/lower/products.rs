@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use kinora_graph::{Conv3d, Epilogue, Linear, Matrix, Result, Value};
-use kinora_shaders::linear::Tile;
+use kinora_shaders::linear::{FEW_ROWS, Tile};
 use kinora_shaders::quantize_rows::{self, QuantizeRows};
 use kinora_shaders::{Factors, WeightType, conv3d, flags, linear};
 
@@ -79,20 +79,35 @@ impl Emitter<'_> {
         self.pieces_in_slice(columns, TILE_COLUMNS, fewest)
     }
 
+    /// Whether kernels in lanes ([`Tile::Lanes`]) are the fastest where they can be used.
+    pub(super) fn in_lanes(&self) -> bool {
+        self.capabilities.software && self.capabilities.features.subgroup8
+    }
+
+    fn factors_of(&self, tile: Tile) -> Factors {
+        match tile.in_registers() {
+            true => self.factors().in_registers(),
+            false => self.factors(),
+        }
+    }
+
     pub(super) fn linear(&mut self, value: Value, op: &Linear) -> Result<()> {
         let node = self.graph.node(value);
         let (m, n, k) = (node.rows(), op.weight.n(), op.weight.k);
         let cost = self.graph.cost(value);
-        let tile = Tile::choose(m as u32, n as u32, self.capabilities.large_from);
+        // Lanes load numbers, and those of a row by fours.
+        let tile = match self.in_lanes() && m > FEW_ROWS as usize && k.is_multiple_of(4) && !op.quantizes() {
+            true => Tile::Lanes,
+            false => Tile::choose(m as u32, n as u32, self.capabilities.large_from),
+        };
         let rotation = op.weight.rotation();
         let (arithmetic, x, x_columns) = if op.quantizes() {
             let x = self.prepared(op.x, QuantizeRows::Int8(rotation))?;
             (linear::Arithmetic::Int8, x, quantize_rows::words(k as u32) as usize)
         } else {
-            let factors = match (op.precise, tile) {
-                (true, _) => Factors::F32,
-                (false, Tile::FewRows) => self.factors().in_registers(),
-                (false, _) => self.factors(),
+            let factors = match op.precise {
+                true => Factors::F32,
+                false => self.factors_of(tile),
             };
             let arithmetic = linear::Arithmetic::Float {
                 weight: stored(&op.weight),
@@ -176,10 +191,14 @@ impl Emitter<'_> {
         let cache = op.cache.map(|v| self.view(v));
         let bias = op.bias.map(|v| self.view(v));
         let residual = op.residual.map(|v| self.view(v));
+        let tile = match self.in_lanes() {
+            true => Tile::Lanes,
+            false => conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.capabilities.large_from),
+        };
         let kernel = conv3d::Conv3d {
             weight: stored(&op.weight),
-            factors: self.factors(),
-            tile: conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.capabilities.large_from),
+            factors: self.factors_of(tile),
+            tile,
             by_fours: input[3].is_multiple_of(4),
         };
         let base = conv3d::Params {
