@@ -14,6 +14,8 @@ pub use reference::{Operands, reference};
 /// Upper bound of head_dim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HeadDim {
+    /// 32: of [`Tile::Lanes`] alone.
+    D32,
     /// Up to 64.
     D64,
     /// Up to 128.
@@ -27,15 +29,16 @@ pub const MAX_HEAD_DIM: u32 = 256;
 
 impl HeadDim {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::D64, Self::D128, Self::D256];
+    pub const ALL: [Self; 4] = [Self::D32, Self::D64, Self::D128, Self::D256];
 
-    /// The class of a head, `None` beyond [`MAX_HEAD_DIM`].
-    pub fn choose(head_dim: u32) -> Option<Self> {
-        Self::ALL.into_iter().find(|d| head_dim <= d.bound())
+    fn choose(head_dim: u32, tile: Tile, round_f16: bool) -> Option<Self> {
+        let mut classes = Self::ALL.into_iter().filter(|d| tile.takes(*d, round_f16));
+        classes.find(|d| head_dim == d.bound() || (head_dim < d.bound() && tile != Tile::Lanes))
     }
 
     fn bound(self) -> u32 {
         match self {
+            Self::D32 => 32,
             Self::D64 => 64,
             Self::D128 => 128,
             Self::D256 => 256,
@@ -50,16 +53,39 @@ pub enum Tile {
     Side4,
     /// 8 x 8 scores, 64 invocations: half the loads, for drivers on the processor, where loads cost most.
     Side8,
+    /// 2 whole queries a lane, in the registers of 8 lanes: for drivers on the processor that emulate subgroups. Heads of
+    /// exactly 32, 64 and, as they are, 128 (rounded, they take 5 s to compile), without a bias.
+    Lanes,
 }
 
 impl Tile {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Side4, Self::Side8];
+    pub const ALL: [Self; 3] = [Self::Side4, Self::Side8, Self::Lanes];
 
-    fn side(self) -> u32 {
+    /// Whether there is a variant for such heads.
+    fn takes(self, head_dim: HeadDim, round_f16: bool) -> bool {
+        match (self, head_dim) {
+            (Self::Side4 | Self::Side8, _) => head_dim != HeadDim::D32,
+            (Self::Lanes, HeadDim::D32 | HeadDim::D64) => true,
+            (Self::Lanes, HeadDim::D128) => !round_f16,
+            (Self::Lanes, HeadDim::D256) => false,
+        }
+    }
+
+    /// Queries of an invocation.
+    fn each(self) -> u32 {
         match self {
             Self::Side4 => 4,
             Self::Side8 => 8,
+            Self::Lanes => 2,
+        }
+    }
+
+    /// Queries of a workgroup.
+    fn queries(self) -> u32 {
+        match self {
+            Self::Side4 | Self::Side8 => QUERY_TILE,
+            Self::Lanes => 16,
         }
     }
 }
@@ -78,10 +104,10 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// The variant for heads of `head_dim` elements, `None` beyond [`MAX_HEAD_DIM`].
+    /// The variant for heads of `head_dim` elements, `None` beyond what the tile takes ([`MAX_HEAD_DIM`] at most).
     pub fn choose(head_dim: u32, tile: Tile, round_f16: bool) -> Option<Self> {
         Some(Self {
-            head_dim: HeadDim::choose(head_dim)?,
+            head_dim: HeadDim::choose(head_dim, tile, round_f16)?,
             tile,
             by_four: head_dim.is_multiple_of(4),
             round_f16,
@@ -127,7 +153,7 @@ pub const BINDINGS: &[Binding] = &[
     arena("out"),
 ];
 
-/// Queries of a workgroup.
+/// What the queries of a workgroup divide.
 pub const QUERY_TILE: u32 = 64;
 
 impl Kernel for Attention {
@@ -139,6 +165,9 @@ impl Kernel for Attention {
             for tile in Tile::ALL {
                 for by_four in [true, false] {
                     for round_f16 in [false, true] {
+                        if !tile.takes(head_dim, round_f16) || (tile == Tile::Lanes && !by_four) {
+                            continue;
+                        }
                         all.push(Self {
                             head_dim,
                             tile,
@@ -153,9 +182,27 @@ impl Kernel for Attention {
     }
 
     fn shader(&self) -> Shader {
-        let (bound, each) = (self.head_dim.bound(), self.tile.side());
+        let (bound, each) = (self.head_dim.bound(), self.tile.each());
         let side = QUERY_TILE / each;
-        let mut name = format!("attention.{bound}.{each}x{each}");
+        let text = Text::new(include_str!("kernel.wgsl")).constant("EACH", each);
+        let (tile, invocations, text) = match self.tile {
+            Tile::Lanes => (
+                "lanes".to_owned(),
+                8,
+                text.snippet("body", include_str!("lanes.wgsl"))
+                    .constant("VECTORS", bound / 4)
+                    .with(Features::LANES),
+            ),
+            Tile::Side4 | Tile::Side8 => (
+                format!("{each}x{each}"),
+                side * side,
+                text.snippet("body", include_str!("tiled.wgsl"))
+                    .constant("SIDE", side)
+                    .constant("GROUPS", each / 4)
+                    .constant("PIECES", bound / 4 / side),
+            ),
+        };
+        let mut name = format!("attention.{bound}.{tile}");
         let operands = if self.by_four {
             include_str!("by_four.wgsl")
         } else {
@@ -165,23 +212,17 @@ impl Kernel for Attention {
         if self.round_f16 {
             name.push_str(".f16");
         }
+        let text = text.snippet("operands", operands).constant("ROUND", self.round_f16);
         Shader {
             name,
-            source: Text::new(include_str!("kernel.wgsl"))
-                .snippet("operands", operands)
-                .constant("EACH", each)
-                .constant("SIDE", side)
-                .constant("GROUPS", each / 4)
-                .constant("PIECES", bound / 4 / side)
-                .constant("ROUND", self.round_f16)
-                .finish(),
+            needs: text.needs(),
+            source: text.finish(),
             bindings: BINDINGS,
-            workgroup_size: [side * side, 1, 1],
-            needs: Features::default(),
+            workgroup_size: [invocations, 1, 1],
         }
     }
 
     fn workgroups(&self, params: &Params) -> [u32; 3] {
-        [params.queries.div_ceil(QUERY_TILE), params.heads, params.batch]
+        [params.queries.div_ceil(self.tile.queries()), params.heads, params.batch]
     }
 }

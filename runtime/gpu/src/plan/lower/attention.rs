@@ -59,12 +59,15 @@ impl Emitter<'_> {
             v: self.view(op.v),
             out: self.result(value),
         };
-        let tile = if self.capabilities.software {
-            Tile::Side8
-        } else {
-            Tile::Side4
+        let choose = |tile| attention::Attention::choose(shape.head_dim as u32, tile, self.rounds());
+        let lanes = match self.in_lanes() && op.bias.is_none() {
+            true => choose(Tile::Lanes),
+            false => None,
         };
-        let kernel = attention::Attention::choose(shape.head_dim as u32, tile, self.rounds());
+        let kernel = lanes.or_else(|| match self.capabilities.software {
+            true => choose(Tile::Side8),
+            false => choose(Tile::Side4),
+        });
         let max = self.capabilities.max_binding;
         let fits = [views.q, views.k, views.v].iter().all(|v| v.size <= max);
         if let (Some(kernel), true) = (kernel, fits) {
