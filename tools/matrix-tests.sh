@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Runs tests on a driver with cooperative matrices of 8x8x8 and no GPU: Mesa's lavapipe 26 from Debian's backports.
 # It is unpacked beside the system (0.3 GB; needs apt) and run through its own C library.
-# usage: tools/matrix-tests.sh FOLDER [ARGUMENTS OF cargo test …]      the tests of products by default
+# usage: tools/matrix-tests.sh FOLDER [ARGUMENTS OF cargo …]      the tests of kernels by default
 set -euo pipefail
-folder=$(mkdir -p "${1:?usage: matrix-tests.sh FOLDER [ARGUMENTS OF cargo test …]}" && cd "$1" && pwd)
+folder=$(mkdir -p "${1:?usage: matrix-tests.sh FOLDER [ARGUMENTS OF cargo …]}" && cd "$1" && pwd)
 shift
-[ $# -gt 0 ] || set -- -p kinora-runtime --test main products -- --nocapture
+[ $# -gt 0 ] || set -- test -p kinora-runtime --test main kernels:: -- --nocapture
 libraries=$folder/mesa/usr/lib/x86_64-linux-gnu
 
 if [ ! -e "$folder/lavapipe.json" ]; then
@@ -35,7 +35,5 @@ fi
 printf '#!/bin/sh\nexec "%s" --library-path "%s:/usr/lib/x86_64-linux-gnu" "$@"\n' \
   "$libraries/ld-linux-x86-64.so.2" "$libraries" > "$folder/run"
 chmod +x "$folder/run"
-export VK_DRIVER_FILES=$folder/lavapipe.json VK_ICD_FILENAMES=$folder/lavapipe.json
-export KINORA_REQUIRE_GPU=1 KINORA_TIER=matrix
-export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$folder/run
-exec cargo test "$@"
+export KINORA_TIER=matrix CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$folder/run
+exec "$(dirname "$0")/driver-tests.sh" "$folder/lavapipe.json" "$@"

@@ -16,16 +16,29 @@ pub enum Factors {
     Matrix8,
     /// The same of 16 x 16.
     Matrix16,
+    /// The same where subgroups have 64 invocations.
+    WideMatrix16,
 }
 
 impl Factors {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::F32, Self::PackedF16, Self::F16, Self::Matrix8, Self::Matrix16];
+    pub const ALL: [Self; 6] = [
+        Self::F32,
+        Self::PackedF16,
+        Self::F16,
+        Self::Matrix8,
+        Self::Matrix16,
+        Self::WideMatrix16,
+    ];
 
-    /// The best of a device with these features, rounded to f16 or not.
-    pub fn choose(round: bool, features: Features) -> Self {
+    /// Those that are multiplied as cooperative matrices.
+    pub const MATRICES: [Self; 3] = [Self::Matrix8, Self::Matrix16, Self::WideMatrix16];
+
+    /// The best of a device with these features and subgroups of at most `subgroup` invocations, rounded to f16 or not.
+    pub fn choose(round: bool, features: Features, subgroup: u32) -> Self {
         match round {
             false => Self::F32,
+            true if features.matrix16 && subgroup >= 64 => Self::WideMatrix16,
             true if features.matrix16 => Self::Matrix16,
             true if features.matrix8 => Self::Matrix8,
             true if features.f16 => Self::F16,
@@ -38,7 +51,15 @@ impl Factors {
         match self {
             Self::F32 | Self::PackedF16 | Self::F16 => None,
             Self::Matrix8 => Some(8),
-            Self::Matrix16 => Some(16),
+            Self::Matrix16 | Self::WideMatrix16 => Some(16),
+        }
+    }
+
+    /// Invocations of the subgroups that matrices are divided for. Any others give the same numbers, more slowly.
+    pub(crate) fn lanes(self) -> u32 {
+        match self {
+            Self::WideMatrix16 => 64,
+            _ => 32,
         }
     }
 
@@ -63,18 +84,19 @@ impl Factors {
             subgroup8: false,
             f16: !matches!(self, Self::F32 | Self::PackedF16),
             matrix8: self == Self::Matrix8,
-            matrix16: self == Self::Matrix16,
+            matrix16: self.matrix() == Some(16),
         }
     }
 
     /// What a shader's name says of them.
-    pub(crate) fn suffix(self) -> &'static str {
+    pub fn suffix(self) -> &'static str {
         match self {
             Self::F32 => "",
             Self::PackedF16 => ".packed_f16",
             Self::F16 => ".f16",
             Self::Matrix8 => ".matrix8",
             Self::Matrix16 => ".matrix16",
+            Self::WideMatrix16 => ".wide_matrix16",
         }
     }
 
@@ -83,7 +105,7 @@ impl Factors {
         match self {
             Self::F32 => include_str!("shared/held_whole.wgsl"),
             Self::PackedF16 => include_str!("shared/held_packed.wgsl"),
-            Self::F16 | Self::Matrix8 | Self::Matrix16 => include_str!("shared/held_f16.wgsl"),
+            Self::F16 | Self::Matrix8 | Self::Matrix16 | Self::WideMatrix16 => include_str!("shared/held_f16.wgsl"),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What shaders need, and devices have, beyond core WebGPU.
 
+/// Workgroup memory in bytes that shaders may take where they need matrices.
+pub const MATRIX_WORKGROUP_MEMORY: u32 = 32 << 10;
+
 /// A set of features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Features {
@@ -35,6 +38,11 @@ impl Features {
             matrix8: self.matrix8 || other.matrix8,
             matrix16: self.matrix16 || other.matrix16,
         }
+    }
+
+    /// Whether there are cooperative matrices of any size.
+    pub fn matrices(self) -> bool {
+        self.matrix8 || self.matrix16
     }
 
     /// Whether a device with these features runs what needs `other`.

@@ -112,7 +112,10 @@ impl Text {
     /// Defines the snippet `gemm` and its constants.
     #[must_use]
     pub(crate) fn tile(mut self, tile: Tile, factors: Factors, b_columns_first: bool) -> Self {
-        let layout = tile.layout();
+        let [rows, columns] = tile.size(factors);
+        let invocations = tile.invocations(factors);
+        // Along K at a time. Matrices are done with fewer sooner.
+        let step = if factors.matrix().is_some() { 32 } else { 16 };
         let gemm = match factors.matrix() {
             None if tile == Tile::Lanes => {
                 return self
@@ -120,27 +123,38 @@ impl Text {
                     .with(Features::LANES);
             }
             None => {
+                let layout = tile.layout();
                 self = self
                     .constant("DOWN", layout.down)
                     .constant("ACROSS", layout.across)
                     .constant("QUADS", layout.quads);
-                include_str!("shared/gemm.wgsl").into()
+                include_str!("shared/gemm.wgsl")
             }
             Some(size) => {
-                let [down, across] = layout.roles();
+                let [down, across] = tile.roles(factors);
                 self = self
                     .constant("ROLES_DOWN", down)
                     .constant("ROLES_ACROSS", across)
-                    .constant("DOWN", layout.rows() / down / size)
-                    .constant("ACROSS", layout.columns() / across / size);
-                let text = include_str!("shared/gemm_matrix.wgsl");
-                text.replace("$N", &size.to_string()).into()
+                    .constant("DOWN", rows / down / size)
+                    .constant("ACROSS", columns / across / size)
+                    .constant("INVOCATIONS", invocations);
+                self = self.matrices(size);
+                include_str!("shared/gemm_matrix.wgsl")
             }
         };
-        self.snippets.push(("gemm", gemm));
-        self.constant("LOADS_A", layout.loads_a())
-            .constant("LOADS_B", layout.loads_b())
+        self.snippet("gemm", gemm)
+            .constant("STEP", step)
+            .constant("LOADS_A", step / 4 * rows / invocations)
+            .constant("LOADS_B", step / 4 * columns / invocations)
             .constant("B_COLUMNS_FIRST", b_columns_first)
+    }
+
+    /// Defines the snippet `matrices`: cooperative matrices of `size` x `size`, and `SIZE`.
+    #[must_use]
+    pub(crate) fn matrices(mut self, size: u32) -> Self {
+        let text = include_str!("shared/matrices.wgsl").replace("$N", &size.to_string());
+        self.snippets.push(("matrices", text.into()));
+        self
     }
 
     /// Defines the snippet `name`.
@@ -171,7 +185,7 @@ impl Text {
         if self.needs.f16 {
             out.push_str("enable f16;\n");
         }
-        if self.needs.matrix8 || self.needs.matrix16 {
+        if self.needs.matrices() {
             out.push_str("enable wgpu_cooperative_matrix;\n");
         }
         for (name, value) in &self.constants {

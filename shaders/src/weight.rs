@@ -14,6 +14,9 @@ impl WeightType {
     /// The upper half of an `f32`.
     pub const BF16: Self = Self(DType::BF16);
 
+    /// Signed bytes, with a scale for each row.
+    pub const INT8: Self = Self(DType::Int8);
+
     /// All types.
     pub fn all() -> impl Iterator<Item = Self> {
         DType::all()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kinora_shaders::features::MATRIX_WORKGROUP_MEMORY;
 use kinora_shaders::{BindingKind, Features, Shader, table};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -17,7 +18,7 @@ fn capabilities(needs: Features) -> Capabilities {
     let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     capabilities.set(Capabilities::SUBGROUP, needs.subgroup);
     capabilities.set(Capabilities::SHADER_FLOAT16, needs.f16);
-    capabilities.set(Capabilities::COOPERATIVE_MATRIX, needs.matrix8 || needs.matrix16);
+    capabilities.set(Capabilities::COOPERATIVE_MATRIX, needs.matrices());
     capabilities
 }
 
@@ -69,8 +70,13 @@ fn globals_are_the_bindings() {
         assert_eq!(found, signature, "{}", shader.name);
         assert_eq!(shader.bindings[0].kind, BindingKind::Uniform, "{}", shader.name);
         assert!(shader.bindings.len() - 1 <= STORAGE_BUFFERS, "{}", shader.name);
+        let available = if shader.needs.matrices() {
+            MATRIX_WORKGROUP_MEMORY
+        } else {
+            WORKGROUP_MEMORY
+        };
         assert!(
-            memory <= WORKGROUP_MEMORY,
+            memory <= available,
             "{}: {memory} bytes of workgroup memory",
             shader.name
         );
@@ -156,7 +162,7 @@ fn every_variant_becomes_spirv_msl_and_hlsl() {
             .unwrap_or_else(|e| panic!("{}: MSL: {e}", shader.name));
         assert!(text.contains("kernel void"), "{}", shader.name);
 
-        if shader.needs.matrix8 || shader.needs.matrix16 {
+        if shader.needs.matrices() {
             // Used with Vulkan alone; naga has no HLSL for them.
             continue;
         }

@@ -1,60 +1,65 @@
-"""Reads what ggml's `test-backend-ops perf` prints into the form of the other peers."""
+"""Times ggml at the shapes of a report of `kinora bench`, through the program of the folder `ggml`."""
 
 import argparse
-import json
-import re
+import os
+import subprocess
 from pathlib import Path
 
-# e.g. `  MUL_MAT(type_a=q4_K,type_b=f32,m=4096,n=512,k=14336,bs=[1,1],...):   12 runs - 90123.45 us/run -
-#  60.13 GFLOP/run - 667.20 GFLOPS`
-LINE = re.compile(r"^\s*(\w+)\((.*)\):\s+(\d+) runs\s+-\s+([\d.]+) us/run\s+-\s+([\d.]+) (\w+)/run")
-BACKEND = re.compile(r"^Backend \d+/\d+: (.*)$")
-DEVICE = re.compile(r"^\s*Device description: (.*)$")
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-# FLOP counts are decimal, sizes of memory binary.
-SCALES = {"kFLOP": 1e3, "MFLOP": 1e6, "GFLOP": 1e9, "TFLOP": 1e12, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+from report import answer, numbers, read, spread, write
+
+# Largest normalised mean square error against ggml's own processor; what its own tests allow.
+TOLERANCE = 5e-4
 
 
-def parse(text):
-    """Rows, and the name of the device that they were measured on."""
-    rows, device, backend = [], "", ""
-    for line in COLOURS.sub("", text).splitlines():
-        if found := BACKEND.match(line):
-            backend = found[1].strip()
-        elif found := DEVICE.match(line):
-            device = found[1].strip()
-        elif found := LINE.match(line):
-            op, arguments, runs, microseconds, work, unit = found.groups()
-            seconds = float(microseconds) * 1e-6
-            amount = float(work) * SCALES.get(unit, 1)
-            flops, size = (amount, 0) if unit.endswith("FLOP") else (0, amount)
-            # One mean of many runs is all that ggml prints.
-            spread = dict.fromkeys(("median", "min", "max", "lower_quartile", "upper_quartile"), seconds)
-            rows.append(
-                {
-                    "id": f"{op} {arguments}",
-                    "kind": op,
-                    "flops": flops,
-                    "bytes": size,
-                    "computed_as": backend,
-                    "measured": {"seconds": spread | {"samples": int(runs)}},
-                }
-            )
-    return rows, device or backend
+def line(row):
+    """A row as the program reads it."""
+    s = numbers(row["shape"])
+    if row["kind"] == "gemm":
+        return f"gemm {row['format']} {s['m']} {s['n']} {s['k']}"
+    return f"attention {s['heads']} {s['q']} {s['k']} {s['d']}"
+
+
+def ask(program, shape):
+    """The spread of a shape's seconds, or None; and a word on it."""
+    print(shape, file=program.stdin, flush=True)
+    words = program.stdout.readline().split()
+    if not words:
+        program.wait()
+        return None, f"the program ended with status {program.returncode}"
+    if len(words) == 1:
+        return None, words[0]
+    error, *samples = map(float, words)
+    if error > TOLERANCE:
+        return None, f"wrong: error {error:.1e}"
+    seconds = spread(samples)
+    return seconds, f"{seconds['median']:.3g} s, error {error:.1e}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("log", type=Path, help="output of `test-backend-ops perf`")
+    parser.add_argument("report", type=Path, help="JSON of `kinora bench`")
+    parser.add_argument("--program", type=Path, required=True, help="ggml-peer, as README.md says how to build it")
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
-    rows, device = parse(args.log.read_text(errors="replace"))
-    if not rows:
-        parser.error(f"{args.log} has no line of a measurement; was it written by `test-backend-ops perf`?")
-    result = {"schema": 1, "tool": "ggml test-backend-ops", "device": {"name": device}, "rows": rows}
-    partial = args.output.with_suffix(".part")
-    partial.write_text(json.dumps(result, indent=2))
-    partial.rename(args.output)
+    report = read(args.report, parser)
+    rows = [row for row in report["rows"] if row["kind"] in ("gemm", "attention")]
+    # A shape is timed once, whatever models have it.
+    known = dict.fromkeys(line(row) for row in rows)
+    seconds = 0.3 if report["options"]["quick"] else 2.0
+    settings = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("GGML_VK_DISABLE")]
+    with subprocess.Popen([args.program, str(seconds)], stdin=-1, stdout=-1, text=True) as program:
+        version, _, device = program.stdout.readline().rstrip("\n").partition("\t")
+        for shape in known if version else ():
+            known[shape], said = ask(program, shape)
+            print(f"{shape}: {said}", flush=True)
+            if program.poll() is not None:
+                break
+        program.stdin.close()
+    if not version:
+        parser.error(f"{args.program} has found nothing to measure")
+    computed = lambda row: row["format"] if row["kind"] == "gemm" else "f16 keys and values"
+    answers = [answer(row, computed(row), known[line(row)]) for row in rows if known[line(row)]]
+    write(args.output, " ".join([f"ggml {version}", *settings]), device, answers)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,9 @@
 """One table, in Markdown, of a report of `kinora bench` and of its peers'."""
 
 import argparse
-import json
 from pathlib import Path
 
-
-def read(path, parser):
-    report = json.loads(path.read_text())
-    if report.get("schema") != 1:
-        parser.error(f"{path} has schema {report.get('schema')}; this script reads 1")
-    return report
+from report import read
 
 
 def rate(row):

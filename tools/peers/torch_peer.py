@@ -1,34 +1,15 @@
 """Times PyTorch at the shapes of a report of `kinora bench`."""
 
 import argparse
-import json
-import re
-import statistics
 import time
 from pathlib import Path
 
 import torch
 
+from report import answer, numbers, read, spread, write
+
 # Seconds of all samples of a row, and how many there are at least and at most.
 SECONDS, LEAST, MOST = 2.0, 3, 100
-
-
-def quartiles(samples):
-    if len(samples) == 1:
-        return samples * 3
-    return statistics.quantiles(samples, n=4, method="inclusive")
-
-
-def spread(samples):
-    low, median, high = quartiles(samples)
-    return {
-        "median": median,
-        "min": min(samples),
-        "max": max(samples),
-        "lower_quartile": low,
-        "upper_quartile": high,
-        "samples": len(samples),
-    }
 
 
 class Clock:
@@ -59,11 +40,6 @@ class Clock:
             if taken[-1] > SECONDS:
                 break
         return taken
-
-
-def numbers(shape):
-    """`m=8 n=16` -> {'m': 8, 'n': 16}"""
-    return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", shape)}
 
 
 def gemm(shape, make):
@@ -143,9 +119,7 @@ def main():
     parser.add_argument("--dtype", choices=["f32", "bf16", "f16"])
     parser.add_argument("--diffusers", action="store_true", help="also diffusers' blocks and autoencoders")
     args = parser.parse_args()
-    report = json.loads(args.report.read_text())
-    if report.get("schema") != 1:
-        parser.error(f"{args.report} has schema {report.get('schema')}; this script reads 1")
+    report = read(args.report, parser)
     device = torch.device(args.device)
     dtype = args.dtype or ("bf16" if device.type == "cuda" else "f32")
     kind = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}[dtype]
@@ -172,13 +146,9 @@ def main():
                 rate = row["flops"] / known[key]["median"]
                 print(f"{row['kind']} {row['shape']}: {known[key]['median']:.3g} s, {rate / 1e9:.4g} Gop/s", flush=True)
         if known[key]:
-            common = {name: row[name] for name in ("id", "kind", "flops", "bytes")}
-            rows.append(common | {"computed_as": dtype, "measured": {"seconds": known[key]}})
+            rows.append(answer(row, dtype, known[key]))
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    result = {"schema": 1, "tool": f"torch {torch.__version__}", "device": {"name": name}, "rows": rows}
-    partial = args.output.with_suffix(".part")
-    partial.write_text(json.dumps(result, indent=2))
-    partial.rename(args.output)
+    write(args.output, f"torch {torch.__version__}", name, rows)
 
 
 if __name__ == "__main__":

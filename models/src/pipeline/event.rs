@@ -7,6 +7,8 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// Kernels on the clock, where this device meets their work for the first time.
+    Tuning,
     /// Prompts to embeddings.
     #[default]
     Text,
@@ -21,6 +23,7 @@ pub enum Stage {
 impl std::fmt::Display for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
+            Self::Tuning => "tuning",
             Self::Text => "text",
             Self::Picture => "picture",
             Self::Sampling => "sampling",

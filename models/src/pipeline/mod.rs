@@ -10,6 +10,7 @@ mod plan;
 mod settings;
 mod step_cache;
 mod text;
+mod tune;
 
 pub use checkpoint::Checkpoint;
 pub use condition::{Condition, encode_clip, encode_condition};
@@ -20,6 +21,7 @@ pub use plan::{Plan, PlannedStage};
 pub use settings::Settings;
 pub use step_cache::StepCache;
 pub use text::{Embedding, encode_text};
+pub use tune::tune;
 
 use kinora_graph::Control;
 

@@ -103,7 +103,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (tile, factors) in variants {
         let mut call_of = base.clone();
         call_of.shader = shader(tile, factors);
-        call_of.workgroups = tile.workgroups(m, n);
+        call_of.workgroups = tile.workgroups(factors, m, n);
         call_of.name.clone_from(&call_of.shader.name);
         calls.push(call_of);
     }

@@ -15,7 +15,7 @@ pub enum Precision {
     #[default]
     F32,
     /// Both operands (x and weight; q, k and v) are rounded to f16 before they are multiplied;
-    /// sums, softmax and results stay f32.
+    /// sums, softmax and results stay f32. (See [`Executor::rounds_probabilities`].)
     F16,
 }
 
@@ -66,6 +66,17 @@ pub struct OpTime {
     pub cost: crate::Cost,
 }
 
+/// A kernel that was taken where several compute the same, to the bit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelChoice {
+    /// Operation, format, arithmetic and class of shapes, e.g. "linear.q4_k.f16 4096x2048x1024".
+    pub work: String,
+    /// The kernel's variant.
+    pub kernel: &'static str,
+    /// Whether it was the fastest on this device; else a rule chose it.
+    pub measured: bool,
+}
+
 /// Lets a caller watch and stop a run.
 pub trait Control {
     /// Called now and then with the share of the program's estimated work that is done (0 to 1).
@@ -93,6 +104,11 @@ pub trait Executor: Send {
     /// The device in words, e.g. "llvmpipe (Vulkan), f32".
     fn describe(&self) -> String;
 
+    /// Whether attention may round its probabilities to f16 as well: matrix units multiply nothing else.
+    fn rounds_probabilities(&self) -> bool {
+        false
+    }
+
     /// Plans `graph` and uploads its weights. Weights already there (same `weights` object, same
     /// name) are shared.
     fn compile(&mut self, graph: Graph, weights: &Arc<dyn Weights>) -> Result<ProgramId>;
@@ -102,6 +118,21 @@ pub trait Executor: Send {
     /// # Errors
     /// Where the device fails.
     fn measure(&mut self) -> Result<()>;
+
+    /// Times kernels for what has been forecast or compiled so far and was never timed on this device, for some seconds at
+    /// most; programs that are compiled later take the fastest. That is kept, and `control` hears of nothing where there
+    /// is nothing to do. No result changes by it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Cancelled`], or where the device fails.
+    fn tune(&mut self, _control: &mut dyn Control) -> Result<()> {
+        Ok(())
+    }
+
+    /// The kernels chosen for what has been forecast or compiled so far.
+    fn kernel_choices(&self) -> Vec<KernelChoice> {
+        Vec::new()
+    }
 
     /// What `graph` would take as the only program: planned as [`Self::compile`] does, but nothing is allocated.
     ///
@@ -135,4 +166,10 @@ pub trait Executor: Send {
 
     /// The times gathered since the last call, one entry per operation and run.
     fn take_profile(&mut self) -> Vec<OpTime>;
+
+    /// What the processor took to encode and submit runs' work since the last call; nothing where it computes itself.
+    /// Profiled runs take more than others: each of their dispatches is timed.
+    fn take_host_time(&mut self) -> Duration {
+        Duration::ZERO
+    }
 }

@@ -24,7 +24,7 @@ mod tensor;
 pub use builder::{Builder, LORA_DOWN, LORA_UP, Scope};
 pub use cost::Cost;
 pub use error::Error;
-pub use executor::{Control, Executor, NoControl, OpTime, Precision, ProgramId, Requirements};
+pub use executor::{Control, Executor, KernelChoice, NoControl, OpTime, Precision, ProgramId, Requirements};
 pub use graph::{Graph, Node, Value};
 pub use op::{
     Activation, Attention, BinaryOp, Conv3d, Epilogue, Gate, Linear, Matrix, MatrixLayout, Modulation, Norm, NormKind,

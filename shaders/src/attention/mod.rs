@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena};
 use crate::text::Text;
-use crate::{Binding, Features, Kernel, Shader};
+use crate::{Binding, Factors, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -31,9 +31,10 @@ impl HeadDim {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::D32, Self::D64, Self::D128, Self::D256];
 
-    fn choose(head_dim: u32, tile: Tile, round_f16: bool) -> Option<Self> {
-        let mut classes = Self::ALL.into_iter().filter(|d| tile.takes(*d, round_f16));
-        classes.find(|d| head_dim == d.bound() || (head_dim < d.bound() && tile != Tile::Lanes))
+    /// The class of a head, `None` beyond [`MAX_HEAD_DIM`].
+    fn choose(head_dim: u32, tile: Tile) -> Option<Self> {
+        let mut classes = Self::ALL.into_iter().filter(|d| *d != Self::D32 || tile == Tile::Lanes);
+        classes.find(|d| head_dim <= d.bound())
     }
 
     fn bound(self) -> u32 {
@@ -56,36 +57,43 @@ pub enum Tile {
     /// 2 whole queries a lane, in the registers of 8 lanes: for drivers on the processor that emulate subgroups. Heads of
     /// exactly 32, 64 and, as they are, 128 (rounded, they take 5 s to compile), without a bias.
     Lanes,
+    /// Cooperative matrices of these factors: heads of a multiple of four elements up to 128, rounded to f16,
+    /// probabilities too.
+    Matrices(Factors),
 }
 
 impl Tile {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Side4, Self::Side8, Self::Lanes];
+    /// Those of single invocations.
+    pub const SCALAR: [Self; 3] = [Self::Side4, Self::Side8, Self::Lanes];
 
-    /// Whether there is a variant for such heads.
-    fn takes(self, head_dim: HeadDim, round_f16: bool) -> bool {
-        match (self, head_dim) {
-            (Self::Side4 | Self::Side8, _) => head_dim != HeadDim::D32,
-            (Self::Lanes, HeadDim::D32 | HeadDim::D64) => true,
-            (Self::Lanes, HeadDim::D128) => !round_f16,
-            (Self::Lanes, HeadDim::D256) => false,
+    /// The best for heads of `head_dim` elements, rounded to f16 or not, on a device with these features, whose subgroups
+    /// have at most `subgroup` invocations.
+    pub fn choose(head_dim: u32, round_f16: bool, software: bool, features: Features, subgroup: u32) -> Self {
+        let matrices = Self::Matrices(Factors::choose(round_f16, features, subgroup));
+        match software {
+            _ if matrices.serves(head_dim, round_f16) => matrices,
+            true => Self::Side8,
+            false => Self::Side4,
         }
     }
 
-    /// Queries of an invocation.
-    fn each(self) -> u32 {
+    /// Whether it serves a head of `head_dim` elements, rounded to f16 or not.
+    pub fn serves(self, head_dim: u32, round_f16: bool) -> bool {
         match self {
-            Self::Side4 => 4,
-            Self::Side8 => 8,
-            Self::Lanes => 2,
+            Self::Side4 | Self::Side8 => head_dim <= MAX_HEAD_DIM,
+            Self::Lanes => matches!((head_dim, round_f16), (32 | 64, _) | (128, false)),
+            Self::Matrices(factors) => {
+                factors.matrix().is_some() && round_f16 && head_dim <= 128 && head_dim.is_multiple_of(4)
+            }
         }
     }
 
-    /// Queries of a workgroup.
+    /// Queries of a workgroup: of matrices, those of four subgroups.
     fn queries(self) -> u32 {
         match self {
             Self::Side4 | Self::Side8 => QUERY_TILE,
             Self::Lanes => 16,
+            Self::Matrices(factors) => 4 * factors.matrix().unwrap_or_default(),
         }
     }
 }
@@ -104,10 +112,10 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// The variant for heads of `head_dim` elements, `None` beyond what the tile takes ([`MAX_HEAD_DIM`] at most).
+    /// The variant for heads of `head_dim` elements, `None` where `tile` does not serve them.
     pub fn choose(head_dim: u32, tile: Tile, round_f16: bool) -> Option<Self> {
         Some(Self {
-            head_dim: HeadDim::choose(head_dim, tile, round_f16)?,
+            head_dim: HeadDim::choose(head_dim, tile).filter(|_| tile.serves(head_dim, round_f16))?,
             tile,
             by_four: head_dim.is_multiple_of(4),
             round_f16,
@@ -162,10 +170,14 @@ impl Kernel for Attention {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for head_dim in HeadDim::ALL {
-            for tile in Tile::ALL {
+            for tile in Tile::SCALAR {
                 for by_four in [true, false] {
                     for round_f16 in [false, true] {
-                        if !tile.takes(head_dim, round_f16) || (tile == Tile::Lanes && !by_four) {
+                        let exists = match tile {
+                            Tile::Lanes => by_four && tile.serves(head_dim.bound(), round_f16),
+                            _ => head_dim != HeadDim::D32,
+                        };
+                        if !exists {
                             continue;
                         }
                         all.push(Self {
@@ -178,31 +190,55 @@ impl Kernel for Attention {
                 }
             }
         }
+        for head_dim in [HeadDim::D64, HeadDim::D128] {
+            all.extend(Factors::MATRICES.map(|factors| Self {
+                head_dim,
+                tile: Tile::Matrices(factors),
+                by_four: true,
+                round_f16: true,
+            }));
+        }
         all
     }
 
     fn shader(&self) -> Shader {
-        let (bound, each) = (self.head_dim.bound(), self.tile.each());
+        match self.tile {
+            Tile::Side4 => self.by_sides(4),
+            Tile::Side8 => self.by_sides(8),
+            Tile::Lanes => self.by_lanes(),
+            Tile::Matrices(factors) => self.by_matrices(factors),
+        }
+    }
+
+    fn workgroups(&self, params: &Params) -> [u32; 3] {
+        [params.queries.div_ceil(self.tile.queries()), params.heads, params.batch]
+    }
+}
+
+impl Attention {
+    /// Each invocation has `each` x `each` scores.
+    fn by_sides(&self, each: u32) -> Shader {
         let side = QUERY_TILE / each;
-        let text = Text::new(include_str!("kernel.wgsl")).constant("EACH", each);
-        let (tile, invocations, text) = match self.tile {
-            Tile::Lanes => (
-                "lanes".to_owned(),
-                8,
-                text.snippet("body", include_str!("lanes.wgsl"))
-                    .constant("VECTORS", bound / 4)
-                    .with(Features::LANES),
-            ),
-            Tile::Side4 | Tile::Side8 => (
-                format!("{each}x{each}"),
-                side * side,
-                text.snippet("body", include_str!("tiled.wgsl"))
-                    .constant("SIDE", side)
-                    .constant("GROUPS", each / 4)
-                    .constant("PIECES", bound / 4 / side),
-            ),
-        };
-        let mut name = format!("attention.{bound}.{tile}");
+        let text = Text::new(include_str!("kernel.wgsl"))
+            .snippet("body", include_str!("tiled.wgsl"))
+            .constant("EACH", each)
+            .constant("SIDE", side)
+            .constant("GROUPS", each / 4)
+            .constant("PIECES", self.head_dim.bound() / 4 / side);
+        self.scalar(text, &format!("{each}x{each}"), side * side)
+    }
+
+    fn by_lanes(&self) -> Shader {
+        let text = Text::new(include_str!("kernel.wgsl"))
+            .snippet("body", include_str!("lanes.wgsl"))
+            .constant("EACH", 2)
+            .constant("VECTORS", self.head_dim.bound() / 4)
+            .with(Features::LANES);
+        self.scalar(text, "lanes", 8)
+    }
+
+    fn scalar(&self, text: Text, tile: &str, invocations: u32) -> Shader {
+        let mut name = format!("attention.{}.{tile}", self.head_dim.bound());
         let operands = if self.by_four {
             include_str!("by_four.wgsl")
         } else {
@@ -222,7 +258,36 @@ impl Kernel for Attention {
         }
     }
 
-    fn workgroups(&self, params: &Params) -> [u32; 3] {
-        [params.queries.div_ceil(self.tile.queries()), params.heads, params.batch]
+    fn by_matrices(&self, factors: Factors) -> Shader {
+        /// Keys of a tile.
+        const KEYS: u32 = 32;
+        let (bound, queries) = (self.head_dim.bound(), self.tile.queries());
+        let size = factors.matrix().expect("factors that are matrices");
+        let invocations = 4 * factors.lanes();
+        let blocks = KEYS * bound / 16;
+        let loaders = blocks.min(invocations);
+        let slices = (queries / KEYS).max(1);
+        let text = Text::new(include_str!("matrix.wgsl"))
+            .with(factors.needs())
+            .matrices(size)
+            .constant("KEYS", KEYS)
+            .constant("BOUND", bound)
+            .constant("INVOCATIONS", invocations)
+            .constant("DEPTH", bound / size)
+            .constant("ACROSS", KEYS / size)
+            .constant("SHARERS", invocations / queries)
+            .constant("VECTORS", KEYS / 4 * queries / invocations)
+            .constant("LOADS", KEYS * bound / 4 / invocations)
+            .constant("LOADERS", loaders)
+            .constant("BLOCKS", blocks / loaders)
+            .constant("SLICES", slices)
+            .constant("SLICE_DEPTH", bound / size / slices);
+        Shader {
+            name: format!("attention.{bound}{}", factors.suffix()),
+            needs: text.needs(),
+            source: text.finish(),
+            bindings: BINDINGS,
+            workgroup_size: [invocations, 1, 1],
+        }
     }
 }

@@ -120,11 +120,11 @@ impl Kernel for Conv3d {
             needs: text.needs(),
             source: text.finish(),
             bindings: BINDINGS,
-            workgroup_size: [self.tile.invocations(), 1, 1],
+            workgroup_size: [self.tile.invocations(self.factors), 1, 1],
         }
     }
 
     fn workgroups(&self, params: &Params) -> [u32; 3] {
-        self.tile.workgroups(params.m, params.n)
+        self.tile.workgroups(self.factors, params.m, params.n)
     }
 }

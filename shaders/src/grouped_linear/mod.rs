@@ -114,11 +114,11 @@ impl Kernel for GroupedLinear {
             needs: text.needs(),
             source: text.finish(),
             bindings: BINDINGS,
-            workgroup_size: [Self::TILE.invocations(), 1, 1],
+            workgroup_size: [Self::TILE.invocations(self.factors), 1, 1],
         }
     }
 
     fn workgroups(&self, params: &Params) -> [u32; 3] {
-        Self::TILE.workgroups(params.tiles * Self::TILE_ROWS, params.n)
+        Self::TILE.workgroups(self.factors, params.tiles * Self::TILE_ROWS, params.n)
     }
 }

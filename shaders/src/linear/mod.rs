@@ -48,8 +48,8 @@ impl Epilogue {
 pub enum Tile {
     /// 64 rows x 64 columns.
     Square,
-    /// 128 rows x 64 columns: reads the least from workgroup memory, takes some 150 registers an invocation; for outputs
-    /// that fill a device.
+    /// 128 rows x 64 columns, of matrices 128: reads the least from workgroup memory, takes some 150 registers an
+    /// invocation; for outputs that fill a device.
     Large,
     /// 128 rows x 32 columns: for few columns.
     Tall,
@@ -113,7 +113,8 @@ impl Tile {
         }
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    /// As part of a shader's name.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Square => "square",
             Self::Large => "large",
@@ -136,20 +137,43 @@ impl Tile {
         Layout { down, across, quads }
     }
 
+    /// Rows and columns of those in [`Self::MANY`].
+    pub(crate) fn size(self, factors: Factors) -> [u32; 2] {
+        match (self, factors.matrix()) {
+            (Self::Large, Some(_)) => [128, 128],
+            _ => [self.layout().rows(), self.layout().columns()],
+        }
+    }
+
+    /// How subgroups divide a tile of matrices, along rows and columns.
+    pub(crate) fn roles(self, factors: Factors) -> [u32; 2] {
+        match self {
+            Self::Tall => [4, 1],
+            Self::Flat => [1, 4],
+            // 64 x 32 of it take as many registers as invocations of narrow subgroups have to spare.
+            Self::Large if factors != Factors::WideMatrix16 => [2, 4],
+            _ => [2, 2],
+        }
+    }
+
     /// Invocations of a workgroup.
-    pub(crate) fn invocations(self) -> u32 {
+    pub(crate) fn invocations(self, factors: Factors) -> u32 {
         match self {
             Self::FewRows => 64,
             Self::Lanes => 8,
+            _ if factors.matrix().is_some() => factors.lanes() * self.roles(factors).iter().product::<u32>(),
             _ => self.layout().down * self.layout().across,
         }
     }
 
     /// The grid for an output of `m` x `n`.
-    pub fn workgroups(self, m: u32, n: u32) -> [u32; 3] {
+    pub fn workgroups(self, factors: Factors, m: u32, n: u32) -> [u32; 3] {
         match self {
             Self::FewRows => flat_grid(n.div_ceil(4)),
-            _ => [n.div_ceil(self.layout().columns()), m.div_ceil(self.layout().rows()), 1],
+            _ => {
+                let [rows, columns] = self.size(factors);
+                [n.div_ceil(columns), m.div_ceil(rows), 1]
+            }
         }
     }
 }
@@ -172,25 +196,6 @@ impl Layout {
 
     pub(crate) fn columns(&self) -> u32 {
         4 * self.quads * self.across
-    }
-
-    /// How four subgroups divide it, along rows and columns.
-    pub(crate) fn roles(&self) -> [u32; 2] {
-        match (self.rows(), self.columns()) {
-            (_, ..64) => [4, 1],
-            (..64, _) => [1, 4],
-            _ => [2, 2],
-        }
-    }
-
-    /// Loads of four elements that an invocation does for 16 steps of A.
-    pub(crate) fn loads_a(&self) -> u32 {
-        4 * self.rows() / (self.down * self.across)
-    }
-
-    /// The same of B.
-    pub(crate) fn loads_b(&self) -> u32 {
-        4 * self.columns() / (self.down * self.across)
     }
 }
 
@@ -216,14 +221,16 @@ impl Arithmetic {
         floats.chain([Self::Int8])
     }
 
-    fn factors(self) -> Factors {
+    /// How both factors are held.
+    pub fn factors(self) -> Factors {
         match self {
             Self::Float { factors, .. } => factors,
             Self::Int8 => Factors::F32,
         }
     }
 
-    fn name(self) -> String {
+    /// As part of a shader's name.
+    pub fn name(self) -> String {
         match self {
             Self::Float { weight, factors } => format!("{}{}", weight.name(), factors.suffix()),
             Self::Int8 => "bytes".to_owned(),
@@ -346,11 +353,11 @@ impl Kernel for Linear {
             needs: text.needs(),
             source: text.finish(),
             bindings: BINDINGS,
-            workgroup_size: [self.tile.invocations(), 1, 1],
+            workgroup_size: [self.tile.invocations(self.arithmetic.factors()), 1, 1],
         }
     }
 
     fn workgroups(&self, params: &Params) -> [u32; 3] {
-        self.tile.workgroups(params.m, params.n)
+        self.tile.workgroups(self.arithmetic.factors(), params.m, params.n)
     }
 }

@@ -55,7 +55,7 @@ pub struct Params {
 pub const BINDINGS: &[Binding] = &[PARAMS, arena("a"), arena("b"), arena("out")];
 
 fn held(round: bool) -> Factors {
-    Factors::choose(round, Features::default())
+    Factors::choose(round, Features::default(), 0)
 }
 
 impl Kernel for Matmul {
@@ -93,11 +93,11 @@ impl Kernel for Matmul {
             needs: text.needs(),
             source: text.finish(),
             bindings: BINDINGS,
-            workgroup_size: [Tile::Square.invocations(), 1, 1],
+            workgroup_size: [Tile::Square.invocations(Factors::F32), 1, 1],
         }
     }
 
     fn workgroups(&self, params: &Params) -> [u32; 3] {
-        Tile::Square.workgroups(params.m, params.n)
+        Tile::Square.workgroups(Factors::F32, params.m, params.n)
     }
 }

@@ -1,12 +1,13 @@
 //! Arithmetic in registers and nothing else: the most that a unit of a device can do.
 //!
-//! Sixteen numbers per invocation go through `x ← x · factor + term` again and again.
+//! Sixteen numbers per invocation go through `x ← x · factor + term` again and again, or four sums of a subgroup through
+//! `C ← A · B + C`.
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena, flat_grid};
 use crate::text::Text;
-use crate::{Binding, Features, Kernel, Shader};
+use crate::{Binding, Factors, Kernel, Shader};
 
 mod cases;
 mod reference;
@@ -22,6 +23,10 @@ pub enum Peak {
     F16,
     /// `dot4I8Packed` and a sum: four products of bytes.
     Dot4,
+    /// Cooperative matrices of 8 x 8: factors of f16, sums of f32.
+    Matrix8,
+    /// The same of 16 x 16.
+    Matrix16,
 }
 
 /// Uniform parameters.
@@ -34,7 +39,7 @@ pub struct Params {
     pub groups: u32,
     /// What is multiplied with; its bits are four bytes for [`Peak::Dot4`].
     pub factor: f32,
-    /// What is added.
+    /// What is added; nothing to matrices.
     pub term: f32,
 }
 
@@ -50,12 +55,20 @@ const NUMBERS: u32 = 16;
 /// Invocations of a workgroup.
 pub const INVOCATIONS: u32 = 256;
 
+/// Subgroups of a workgroup whose work is done, whatever their number is: there are as many where they have eight
+/// invocations.
+const SUBGROUPS: u32 = INVOCATIONS / 8;
+
+/// Sums of a subgroup: products of two matrices with two.
+const SUMS: u32 = 4;
+
 impl Peak {
     /// Parameters that keep the numbers within bounds.
     pub fn params(self, groups: u32, rounds: u32) -> Params {
         let (factor, term) = match self {
             Self::F32 | Self::F16 => (-0.75, 1.25),
             Self::Dot4 => (f32::from_bits(0x5b9d_37e3), 0.0),
+            Self::Matrix8 | Self::Matrix16 => (1.0, 0.0),
         };
         Params {
             rounds,
@@ -65,13 +78,24 @@ impl Peak {
         }
     }
 
+    /// What it multiplies, bytes aside.
+    fn factors(self) -> Factors {
+        match self {
+            Self::F32 | Self::Dot4 => Factors::F32,
+            Self::F16 => Factors::F16,
+            Self::Matrix8 => Factors::Matrix8,
+            Self::Matrix16 => Factors::Matrix16,
+        }
+    }
+
     /// Multiplications and additions of a dispatch.
     pub fn operations(self, params: &Params) -> f64 {
-        let each = match self {
-            Self::F32 | Self::F16 => 2,
-            Self::Dot4 => 8,
+        let step = match (self, self.factors().matrix()) {
+            (_, Some(size)) => SUBGROUPS * SUMS * 2 * size.pow(3),
+            (Self::Dot4, None) => INVOCATIONS * NUMBERS * 8,
+            (_, None) => INVOCATIONS * NUMBERS * 2,
         };
-        f64::from(params.groups) * f64::from(params.rounds) * f64::from(INVOCATIONS * NUMBERS * STEPS * each)
+        f64::from(params.groups) * f64::from(params.rounds) * f64::from(STEPS * step)
     }
 }
 
@@ -79,7 +103,7 @@ impl Kernel for Peak {
     type Params = Params;
 
     fn all() -> Vec<Self> {
-        vec![Self::F32, Self::F16, Self::Dot4]
+        vec![Self::F32, Self::F16, Self::Dot4, Self::Matrix8, Self::Matrix16]
     }
 
     fn shader(&self) -> Shader {
@@ -87,14 +111,20 @@ impl Kernel for Peak {
             Self::F32 => ("peak.f32", include_str!("f32.wgsl")),
             Self::F16 => ("peak.f16", include_str!("f16.wgsl")),
             Self::Dot4 => ("peak.dot4", include_str!("dot4.wgsl")),
+            Self::Matrix8 => ("peak.matrix8", include_str!("matrix8.wgsl")),
+            Self::Matrix16 => ("peak.matrix16", include_str!("matrix16.wgsl")),
+        };
+        let body = match self.factors().matrix() {
+            None => include_str!("numbers.wgsl"),
+            Some(_) => include_str!("matrix.wgsl"),
         };
         let text = Text::new(include_str!("kernel.wgsl"))
+            .constant("INVOCATIONS", INVOCATIONS)
             .constant("STEPS", STEPS)
+            .constant("SUBGROUPS", SUBGROUPS)
+            .snippet("body", body)
             .snippet("unit", unit)
-            .with(Features {
-                f16: *self == Self::F16,
-                ..Features::default()
-            });
+            .with(self.factors().needs());
         Shader {
             name: name.to_owned(),
             needs: text.needs(),

@@ -1,13 +1,9 @@
 //#include gemm_tiles
 
-alias MatrixA = coop_mat$Nx$N<f16, A>;
-alias MatrixB = coop_mat$Nx$N<f16, B>;
-alias MatrixSum = coop_mat$Nx$N<f32, C>;
+//#include matrices
 
-// Matrices of SIZE x SIZE. A role is DOWN x ACROSS of them and the work of one subgroup.
-const SIZE: u32 = $Nu;
+// A role is DOWN x ACROSS matrices and the work of one subgroup.
 const ROLES: u32 = ROLES_DOWN * ROLES_ACROSS;
-const INVOCATIONS: u32 = 128u;
 const ROWS: u32 = ROLES_DOWN * DOWN * SIZE;
 const COLUMNS: u32 = ROLES_ACROSS * ACROSS * SIZE;
 // Rows of a matrix must begin at multiples of 16 bytes; two more than there are elements by fours avoid bank conflicts.

@@ -11,7 +11,6 @@
 //   fn store(row, column, vec4<Sum>)                        four elements of a row, some perhaps beyond the end
 // and `params` with n. Sums run along k in order, whatever the tile. `gemm` multiplies by single invocations,
 // `gemm_matrix` by subgroups; both give STRIDE, the places of a row or column in workgroup memory, and b_slot.
-const STEP: u32 = 16u;
 
 var<workgroup> tile_a: array<HeldA, ROWS * STRIDE>;
 var<workgroup> tile_b: array<HeldB, COLUMNS * STRIDE>;

@@ -60,6 +60,14 @@ pub struct Global {
     #[command(flatten)]
     pub memory: MemoryArgs,
 
+    /// Choose kernels by rules instead of by what was measured of this device, and measure nothing
+    ///
+    /// By default `render` and `bench` time, once for a device and its driver and for ten seconds at most, kernels that
+    /// compute the same bits, and keep the result with the caches. KINORA_AUTOTUNE=1 does so for drivers that run on the
+    /// processor too.
+    #[arg(long, global = true)]
+    pub no_autotune: bool,
+
     /// Print results as JSON for other programs
     // `kinora bench` takes a file here, so that both must be of one type.
     #[arg(long, global = true, num_args = 0, default_missing_value = "-")]

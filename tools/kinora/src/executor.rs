@@ -3,12 +3,18 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use kinora_cpu::CpuExecutor;
 use kinora_graph::{Executor, Precision, Result};
-use kinora_runtime::{Device, GpuExecutor, Options};
+use kinora_runtime::{Device, DeviceClass, GpuExecutor, Options, Tuner};
 
+use crate::cache;
+use crate::cli::{Global, Misuse};
 use crate::memory::MemoryArgs;
+
+/// Environment variable that turns measuring of kernels off (`0`), or on for drivers that run on the processor too (`1`).
+pub const AUTOTUNE_VARIABLE: &str = "KINORA_AUTOTUNE";
 
 /// Where graphs run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,21 +51,59 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// Opens the device and makes an executor for it that stays within `memory`.
+/// Opens the device and makes an executor for it that stays within `memory`. Rules choose its kernels.
 ///
 /// # Errors
 /// [`kinora_graph::Error::Device`] where there is no such adapter (it lists what was found and says what to
 /// install) or the driver refuses.
 pub fn open_executor(device: &DeviceChoice, precision: Precision, memory: &MemoryArgs) -> Result<Box<dyn Executor>> {
+    open(device, precision, memory, |_| None)
+}
+
+/// The executor that the options of all commands name, its kernels as measured where they are.
+pub(crate) fn of(global: &Global) -> anyhow::Result<Box<dyn Executor>> {
+    let tuner = tuner(global)?;
+    Ok(open(&global.device, global.precision.into(), &global.memory, tuner)?)
+}
+
+fn open(
+    device: &DeviceChoice,
+    precision: Precision,
+    memory: &MemoryArgs,
+    tuner: impl FnOnce(&Arc<Device>) -> Option<Arc<Tuner>>,
+) -> Result<Box<dyn Executor>> {
     let selector = match device {
         DeviceChoice::Cpu => return Ok(Box::new(CpuExecutor::within(precision, memory.ram()))),
         DeviceChoice::Default => None,
         DeviceChoice::Adapter(name) => Some(name.as_str()),
     };
     let device = Device::open(selector)?;
-    let options = options(&device, precision, memory);
+    let (options, tuner) = (options(&device, precision, memory), tuner(&device));
     let capabilities = device.capabilities();
-    Ok(Box::new(GpuExecutor::with_options(device, capabilities, options)))
+    Ok(Box::new(
+        GpuExecutor::with_options(device, capabilities, options).with_tuner(tuner),
+    ))
+}
+
+/// What measures kernels on a device, where the user and the device let it: rules were made for software drivers by
+/// hand.
+pub(crate) fn tuner(global: &Global) -> Result<impl FnOnce(&Arc<Device>) -> Option<Arc<Tuner>> + use<>, Misuse> {
+    let variable = std::env::var(AUTOTUNE_VARIABLE).unwrap_or_default();
+    let (off, always) = match variable.trim() {
+        "" => (global.no_autotune, false),
+        "0" => (true, false),
+        "1" => (global.no_autotune, true),
+        other => {
+            return Err(Misuse(format!(
+                "{AUTOTUNE_VARIABLE} is `{other}`; set it to 0 or 1, or unset it"
+            )));
+        }
+    };
+    Ok(move |device: &Arc<Device>| {
+        let software = device.description().class == DeviceClass::Software;
+        let tunes = !off && (always || !software);
+        tunes.then(|| Arc::new(Tuner::open(device.clone(), &cache::folder().join("tuning"))))
+    })
 }
 
 /// Options of executors on `device` that stay within `memory`.

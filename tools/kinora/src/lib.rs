@@ -11,6 +11,7 @@
 //! - [`cli`]: the command line itself
 
 pub mod bench;
+mod cache;
 mod channel;
 pub mod cli;
 mod commands;

@@ -32,8 +32,8 @@ pub(crate) fn by_kind(times: &[OpTime]) -> Vec<Kind> {
     kinds
 }
 
-/// Prints one line per kind of operation to standard error.
-pub(crate) fn print(times: &[OpTime]) {
+/// Prints one line per kind of operation to standard error, and what the processor took to encode and submit them.
+pub(crate) fn print(times: &[OpTime], host: Duration) {
     let kinds = by_kind(times);
     let total: Duration = kinds.iter().map(|kind| kind.time).sum();
     eprintln!(
@@ -48,6 +48,13 @@ pub(crate) fn print(times: &[OpTime]) {
             100.0 * seconds / total.as_secs_f64().max(1e-9),
             cost.flops as f64 / seconds / 1e9,
             cost.bytes as f64 / seconds / 1e9
+        );
+    }
+    if !host.is_zero() {
+        let share = 100.0 * host.as_secs_f64() / total.as_secs_f64().max(1e-9);
+        eprintln!(
+            "the processor took {:.1} ms, {share:.2} % of that, to encode and submit it, the clock of each dispatch included",
+            1e3 * host.as_secs_f64()
         );
     }
 }

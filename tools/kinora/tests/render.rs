@@ -129,6 +129,59 @@ fn lora(folder: &tempfile::TempDir, name: &str) -> String {
     path
 }
 
+/// A render on the software driver, whose kernels are measured where that is asked for.
+#[test]
+fn kernels_are_measured_once() {
+    let software = kinora_runtime::adapters()
+        .iter()
+        .any(|adapter| adapter.class == kinora_runtime::DeviceClass::Software);
+    if !software {
+        assert!(std::env::var_os("KINORA_REQUIRE_GPU").is_none_or(|v| v != "1"));
+        println!("skipped: there is no driver that runs on the processor");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = |autotune: &str, args: &[&str]| {
+        let mut command = kinora(args);
+        command
+            .env("KINORA_CACHE", folder.path())
+            .env("KINORA_AUTOTUNE", autotune);
+        let output = command.env("KINORA_DEVICE", "software").output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", text(&output));
+        (text(&output), String::from_utf8(output.stdout).unwrap())
+    };
+    let render = |autotune: &str, name: &str, more: &[&str]| {
+        let clip = path(&folder, name);
+        let clip_of = [
+            "render", PROMPT, "-o", &clip, "--steps", "1", "--frames", "1", "--seed", "3",
+        ];
+        let (said, _) = run(autotune, &[&clip_of[..], more].concat());
+        (
+            said.contains("tuning: kernels for this device, once"),
+            std::fs::read(clip).unwrap(),
+        )
+    };
+    let plan = |autotune: &str, more: &[&str]| {
+        let (_, plan) = run(
+            autotune,
+            &[&["plan", "--steps", "1", "--frames", "1", "--kernels"], more].concat(),
+        );
+        (plan.contains(" by rule"), plan.contains(" measured"))
+    };
+    let (tuned, by_rule) = render("", "rule.gif", &[]);
+    assert!(!tuned, "by default a driver on the processor is not measured");
+    assert_eq!(plan("1", &[]), (true, false), "a plan measures nothing");
+    assert!(!render("1", "no.gif", &["--no-autotune"]).0);
+    assert!(!folder.path().join("tuning").exists());
+    let (tuned, first) = render("1", "first.gif", &[]);
+    assert!(tuned && first == by_rule);
+    let (tuned, second) = render("1", "second.gif", &[]);
+    assert!(!tuned && second == by_rule);
+    assert_eq!(plan("1", &[]), (false, true));
+    assert_eq!(plan("1", &["--no-autotune"]), (true, false));
+    assert_eq!(plan("0", &[]), (true, false));
+}
+
 #[test]
 fn loras_change_the_clip_and_are_part_of_its_identity() {
     let folder = tempfile::tempdir().unwrap();

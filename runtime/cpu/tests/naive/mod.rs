@@ -177,7 +177,7 @@ fn expected(
         Rows::Indexed(value) => (known[&value].as_u32().unwrap(), flags::ROWS),
     };
     let weight = |matrix: &Matrix| decode(weights, matrix);
-    let held = Factors::choose(precision == Precision::F16, Features::default());
+    let held = Factors::choose(precision == Precision::F16, Features::default(), 0);
     let count = node.elements() as u32;
     let mut out = vec![f32::NAN; node.elements()];
     match &node.op {

@@ -1,6 +1,7 @@
 //! A graphics device: which adapter, its limits, compiled pipelines, transfers.
 
 mod adapters;
+mod creations;
 mod faults;
 mod guards;
 mod ledger;
@@ -17,6 +18,7 @@ use kinora_graph::{Error, Result};
 use kinora_shaders::Features;
 
 pub use adapters::{AdapterDescription, DEVICE_VARIABLE, DeviceClass, adapters};
+pub use creations::Creations;
 pub(crate) use faults::Faults;
 pub(crate) use ledger::Allocation;
 pub use ledger::Ledger;
@@ -27,6 +29,7 @@ pub use tier::{TIER_VARIABLE, Tier};
 pub use timing::Timing;
 
 use crate::plan::Capabilities;
+use creations::{Counters, count};
 use pipelines::Pipelines;
 use transfer::Staging;
 pub(crate) use transfer::{Feed, STAGE, STAGING, Staged};
@@ -49,12 +52,14 @@ fn large_from(class: DeviceClass, subgroup_min_size: u32) -> u64 {
 pub struct Device {
     description: AdapterDescription,
     large_from: u64,
+    subgroup: u32,
     features: Features,
     raw: wgpu::Device,
     queue: wgpu::Queue,
     checks: wgpu::ShaderRuntimeChecks,
     faults: Arc<Faults>,
     ledger: Arc<Ledger>,
+    creations: Counters,
     pipelines: Mutex<Pipelines>,
     staging: Mutex<Option<Staging>>,
 }
@@ -94,8 +99,10 @@ impl Device {
         })?;
         let checks = guards::checks(&adapter);
         let faults = Faults::watch(&raw, &description.name);
+        let info = adapter.get_info();
         let mut device = Self {
-            large_from: large_from(description.class, adapter.get_info().subgroup_min_size),
+            large_from: large_from(description.class, info.subgroup_min_size),
+            subgroup: info.subgroup_max_size,
             description,
             features,
             raw,
@@ -103,6 +110,7 @@ impl Device {
             checks,
             faults,
             ledger: Arc::default(),
+            creations: Counters::default(),
             pipelines: Mutex::default(),
             staging: Mutex::default(),
         };
@@ -127,6 +135,7 @@ impl Device {
             speed: self.description.class.speed(),
             software: self.description.class == DeviceClass::Software,
             large_from: self.large_from,
+            subgroup: self.subgroup,
             features: self.features,
         }
     }
@@ -139,6 +148,11 @@ impl Device {
     /// What is allocated on it.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What has been created on it.
+    pub fn creations(&self) -> Creations {
+        self.creations.now()
     }
 
     pub(crate) fn raw(&self) -> &wgpu::Device {
@@ -171,6 +185,7 @@ impl Device {
         if size > max {
             return Err(self.out_of_memory(what, size, max));
         }
+        count(&self.creations.buffers);
         let oom = self.raw.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let internal = self.raw.push_error_scope(wgpu::ErrorFilter::Internal);
         let buffer = self.raw.create_buffer(&wgpu::BufferDescriptor {
@@ -189,6 +204,21 @@ impl Device {
         }
         self.faults.check()?;
         Ok(Allocation::new(buffer, &self.ledger))
+    }
+
+    /// What a pipeline's bindings are bound to, in their order.
+    pub(crate) fn bind_group(&self, pipeline: &Pipeline, bindings: &[wgpu::BufferBinding<'_>]) -> wgpu::BindGroup {
+        count(&self.creations.bind_groups);
+        let entries = bindings.iter().enumerate();
+        let entries = entries.map(|(binding, part)| wgpu::BindGroupEntry {
+            binding: binding as u32,
+            resource: wgpu::BindingResource::Buffer(part.clone()),
+        });
+        self.raw.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &pipeline.layout,
+            entries: &entries.collect::<Vec<_>>(),
+        })
     }
 
     fn out_of_memory(&self, what: &str, needed: u64, available: u64) -> Error {

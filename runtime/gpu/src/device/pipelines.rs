@@ -7,6 +7,7 @@ use kinora_graph::Result;
 use kinora_shaders::kernel::{BindingKind, Shader};
 
 use super::Device;
+use super::creations::count;
 
 /// A compiled shader and the layout of its bindings.
 pub(crate) struct Pipeline {
@@ -27,6 +28,7 @@ impl Pipelines {
         if let Some(pipeline) = self.by_name.get(&shader.name) {
             return Ok(pipeline.clone());
         }
+        count(&device.creations.pipelines);
         let kinds: Vec<_> = shader.bindings.iter().map(|b| b.kind).collect();
         let raw = device.raw();
         let scope = raw.push_error_scope(wgpu::ErrorFilter::Validation);

@@ -43,19 +43,8 @@ impl Device {
         let contents = std::iter::once(params).chain(operands.iter().map(Vec::as_slice));
         let buffers = contents.enumerate().map(|(binding, bytes)| buffer(binding, bytes));
         let buffers: Vec<_> = buffers.collect::<Result<_>>()?;
-        let entries: Vec<_> = buffers
-            .iter()
-            .enumerate()
-            .map(|(binding, buffer)| wgpu::BindGroupEntry {
-                binding: binding as u32,
-                resource: buffer.as_entire_binding(),
-            })
-            .collect();
-        let group = self.raw.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &pipeline.layout,
-            entries: &entries,
-        });
+        let whole: Vec<_> = buffers.iter().map(|b| b.as_entire_buffer_binding()).collect();
+        let group = self.bind_group(&pipeline, &whole);
         Ok(Probe {
             device: self,
             pipeline,
@@ -67,6 +56,16 @@ impl Device {
 }
 
 impl Probe<'_> {
+    /// Puts another shader with the same bindings in its place.
+    ///
+    /// # Errors
+    /// As those of an executor.
+    pub fn set(&mut self, shader: &Shader, workgroups: [u32; 3]) -> Result<()> {
+        self.pipeline = self.device.pipeline(shader)?;
+        self.workgroups = workgroups;
+        Ok(())
+    }
+
     /// Runs it `times` times in one pass.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Tiers of kernels: what a device offers beyond core WebGPU, and how much of it may be used.
 
 use kinora_graph::{Error, Result};
+use kinora_shaders::features::MATRIX_WORKGROUP_MEMORY;
 use kinora_shaders::{Factors, Features, linear};
 
 use super::{Device, DeviceClass};
@@ -83,7 +84,8 @@ pub(super) fn offered(adapter: &wgpu::Adapter) -> Features {
     let (subgroup, f16) = (has(wgpu::Features::SUBGROUP), has(wgpu::Features::SHADER_F16));
     let matrices = has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
     let vulkan = adapter.get_info().backend == wgpu::Backend::Vulkan;
-    let matrices = match matrices && vulkan && subgroup && f16 {
+    let memory = adapter.limits().max_compute_workgroup_storage_size >= MATRIX_WORKGROUP_MEMORY;
+    let matrices = match matrices && vulkan && memory && subgroup && f16 {
         true => adapter.cooperative_matrix_properties(),
         false => Vec::new(),
     };
@@ -108,8 +110,7 @@ pub(super) fn wgpu_features(features: Features) -> wgpu::Features {
     let mut wanted = wgpu::Features::empty();
     wanted.set(wgpu::Features::SUBGROUP, features.subgroup);
     wanted.set(wgpu::Features::SHADER_F16, features.f16);
-    let matrices = features.matrix8 || features.matrix16;
-    wanted.set(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, matrices);
+    wanted.set(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, features.matrices());
     wanted
 }
 
@@ -133,7 +134,7 @@ pub(super) fn tested(device: &Device, features: Features) -> Features {
     };
     Features {
         matrix8: features.matrix8 && works(Factors::Matrix8),
-        matrix16: features.matrix16 && works(Factors::Matrix16),
+        matrix16: features.matrix16 && works(Factors::choose(true, features, device.subgroup)),
         ..features
     }
 }

@@ -6,11 +6,13 @@ use std::ops::Range;
 
 use kinora_graph::{Cost, ElementType, Error, Graph, Op, Result, Value};
 use kinora_shaders::kernel::{Kernel, Shader};
+use kinora_shaders::linear::Tile;
 use kinora_shaders::quantize_rows::QuantizeRows;
 
 use super::arena::{self, ALIGNMENT, Lifetime};
 use super::view::{Target, View};
 use super::{Buffer, Capabilities, Dispatch, Fixed, Options, Plan, PlannedOp, Port, Region, Source, StateUse, Weight};
+use crate::tune::{Choice, Key, Product, Table};
 
 struct Pending {
     op: usize,
@@ -26,6 +28,8 @@ pub(super) struct Emitter<'g> {
     pub(super) graph: &'g Graph,
     pub(super) capabilities: &'g Capabilities,
     pub(super) options: &'g Options,
+    table: &'g Table,
+    choices: Vec<Choice>,
     views: Vec<Option<View>>,
     temps: Vec<Lifetime>,
     shaders: Vec<Shader>,
@@ -45,11 +49,18 @@ pub(super) struct Emitter<'g> {
 }
 
 impl<'g> Emitter<'g> {
-    pub(super) fn new(graph: &'g Graph, capabilities: &'g Capabilities, options: &'g Options) -> Self {
+    pub(super) fn new(
+        graph: &'g Graph,
+        capabilities: &'g Capabilities,
+        table: &'g Table,
+        options: &'g Options,
+    ) -> Self {
         Self {
             graph,
             capabilities,
             options,
+            table,
+            choices: Vec::new(),
             views: vec![None; graph.nodes().len()],
             temps: Vec::new(),
             shaders: Vec::new(),
@@ -287,6 +298,26 @@ impl<'g> Emitter<'g> {
         Ok(())
     }
 
+    /// The tile of a product of `shape` (M, N, K of the whole operation): the one that the table has, else `rule`. Few
+    /// rows, which are summed in another order, are left to the rule; so are lanes, which not every shape of a class takes.
+    pub(super) fn tile(&mut self, product: Product, shape: [usize; 3], rule: Tile) -> Tile {
+        if rule == Tile::FewRows {
+            return rule;
+        }
+        let key = Key::new(product, shape.map(|size| size as u32));
+        let measured = self.table.get(&key);
+        let measured = measured.filter(|tile| *tile != Tile::Lanes || rule == Tile::Lanes);
+        let tile = measured.unwrap_or(rule);
+        if !self.choices.iter().any(|choice| choice.key == key) {
+            self.choices.push(Choice {
+                key,
+                tile,
+                measured: measured.is_some(),
+            });
+        }
+        tile
+    }
+
     /// Index of the kernel's shader.
     fn shader<K: Kernel + 'static>(&mut self, kernel: K) -> usize {
         // Pieces of one operation come in a row, and a shader's text takes longer to make than the rest of a dispatch.
@@ -395,6 +426,7 @@ impl<'g> Emitter<'g> {
             fixed_bytes: self.fixed_bytes,
             weights: self.weights,
             states: self.states,
+            choices: self.choices,
         })
     }
 

@@ -1,6 +1,6 @@
 //! A graph at given shapes becomes a plan, once: kernels, places, weights, work.
 //!
-//! [`Plan::new`] is a pure function of graph, capabilities and options; nothing here touches a device.
+//! [`Plan::new`] is a pure function of graph, capabilities, measured tiles and options; nothing here touches a device.
 
 mod arena;
 mod chunk;
@@ -17,6 +17,8 @@ use kinora_quant::DType;
 use kinora_shaders::Features;
 use kinora_shaders::kernel::Shader;
 use std::ops::Range;
+
+use crate::tune::{Choice, Table};
 
 /// Estimated throughput of a device.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +53,8 @@ pub struct Capabilities {
     pub software: bool,
     /// Elements of an output from which on products take large tiles; `u64::MAX` where invocations lack the registers.
     pub large_from: u64,
+    /// Most invocations of a subgroup; 0 where the device has none.
+    pub subgroup: u32,
     /// What kernels may use beyond core WebGPU.
     pub features: Features,
 }
@@ -237,15 +241,17 @@ pub struct Plan {
     pub outputs: Vec<Port>,
     /// What states become when the run ends, in the order of [`Plan::states`] that are written.
     pub updates: Vec<Port>,
+    /// Tiles of products, one entry for each class of them.
+    pub choices: Vec<Choice>,
 }
 
 impl Plan {
-    /// Plans `graph`.
+    /// Plans `graph`; `table` says which tiles were the fastest on the device, and changes no bit of what is computed.
     ///
     /// # Errors
     /// [`kinora_graph::Error::OutOfMemory`] where an operation needs more than the device can bind at once.
-    pub fn new(graph: &Graph, capabilities: &Capabilities, options: &Options) -> Result<Self> {
-        lower::lower(graph, capabilities, options)
+    pub fn new(graph: &Graph, capabilities: &Capabilities, table: &Table, options: &Options) -> Result<Self> {
+        lower::lower(graph, capabilities, table, options)
     }
 
     /// What the plan takes when its weights lie as `residency` says.

@@ -55,6 +55,8 @@ pub(super) struct Flight<'a> {
     after_copies: bool,
     /// Wall time of each submission that is over.
     pub(super) times: Vec<Duration>,
+    /// What encoding and submitting took.
+    pub(super) host: Duration,
 }
 
 impl<'a> Flight<'a> {
@@ -70,6 +72,7 @@ impl<'a> Flight<'a> {
             under_way: VecDeque::new(),
             after_copies: false,
             times: Vec::new(),
+            host: Duration::ZERO,
         }
     }
 
@@ -77,13 +80,16 @@ impl<'a> Flight<'a> {
         *self.pace
     }
 
-    /// Submits work of `estimated` seconds once there is room for it.
-    pub(super) fn submit(&mut self, commands: wgpu::CommandBuffer, estimated: f64) -> Result<()> {
+    /// Submits work of `estimated` seconds, which the processor has `begun` to encode, once there is room for it.
+    pub(super) fn submit(&mut self, commands: wgpu::CommandBuffer, estimated: f64, begun: Instant) -> Result<()> {
+        self.host += begun.elapsed();
         while self.under_way.len() >= IN_FLIGHT {
             self.settle()?;
         }
         self.stop_if_asked()?;
+        let begun = Instant::now();
         let index = self.device.queue().submit([commands]);
+        self.host += begun.elapsed();
         self.device.check()?;
         self.under_way.push_back(Submitted {
             index,

@@ -9,16 +9,20 @@ mod supply;
 mod time;
 mod weights;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kinora_graph::{
-    Control, ElementType, Error, Executor, Graph, HostTensor, OpTime, Precision, ProgramId, Requirements, Result,
+    Control, ElementType, Error, Executor, Graph, HostTensor, KernelChoice, OpTime, Precision, ProgramId, Requirements,
+    Result,
 };
 use kinora_quant::Weights;
 
 use crate::device::{Device, STAGING, Staged};
 use crate::plan::{Capabilities, Dispatch, Options, Plan, Port, Residency};
+use crate::tune::{Choice, Table, Tuner};
 use flight::{Flight, Pace};
 use measure::Rates;
 use memory::Memory;
@@ -35,6 +39,9 @@ pub struct GpuExecutor {
     device: Arc<Device>,
     capabilities: Capabilities,
     options: Options,
+    tuner: Option<Arc<Tuner>>,
+    /// Of all plans so far, by their classes' names.
+    choices: RefCell<BTreeMap<String, Choice>>,
     programs: BTreeMap<ProgramId, Program>,
     next: u64,
     store: Store,
@@ -43,6 +50,7 @@ pub struct GpuExecutor {
     rates: Option<Rates>,
     profiling: bool,
     profile: Vec<OpTime>,
+    host_time: Duration,
 }
 
 impl GpuExecutor {
@@ -62,6 +70,8 @@ impl GpuExecutor {
             device,
             capabilities,
             options,
+            tuner: None,
+            choices: RefCell::default(),
             programs: BTreeMap::new(),
             next: 0,
             store: Store::default(),
@@ -70,7 +80,25 @@ impl GpuExecutor {
             rates: None,
             profiling: false,
             profile: Vec::new(),
+            host_time: Duration::ZERO,
         }
+    }
+
+    /// The executor with plans that use what `tuner` has measured on its device. Without one, rules choose.
+    #[must_use]
+    pub fn with_tuner(self, tuner: Option<Arc<Tuner>>) -> Self {
+        Self { tuner, ..self }
+    }
+
+    fn make_plan(&self, graph: &Graph) -> Result<Plan> {
+        let table = self
+            .tuner
+            .as_ref()
+            .map_or_else(Table::default, |tuner| tuner.table().clone());
+        let plan = Plan::new(graph, &self.capabilities, &table, &self.options)?;
+        let named = plan.choices.iter().map(|choice| (choice.key.to_string(), *choice));
+        self.choices.borrow_mut().extend(named);
+        Ok(plan)
     }
 
     /// The plan of a program, to be printed; `None` where there is no such program.
@@ -132,13 +160,18 @@ impl Executor for GpuExecutor {
         let description = self.device.description();
         let precision = match self.options.precision {
             Precision::F32 => "f32",
+            Precision::F16 if self.capabilities.features.matrices() => "f16 by matrix units",
             Precision::F16 => "f16",
         };
         format!("{} ({}), {precision}", description.name, description.backend)
     }
 
+    fn rounds_probabilities(&self) -> bool {
+        self.options.precision == Precision::F16 && self.capabilities.features.matrices()
+    }
+
     fn compile(&mut self, graph: Graph, weights: &Arc<dyn Weights>) -> Result<ProgramId> {
-        let plan = Plan::new(&graph, &self.capabilities, &self.options)?;
+        let plan = self.make_plan(&graph)?;
         let others = self.device.ledger().held() - self.memory.bytes();
         let taken = others + self.memory.bytes_with(&plan) - self.memory.ring_bytes();
         let held = |w: usize| self.store.has(weights, &plan.weights[w]);
@@ -168,8 +201,37 @@ impl Executor for GpuExecutor {
         Ok(())
     }
 
+    fn tune(&mut self, control: &mut dyn Control) -> Result<()> {
+        let Some(tuner) = &self.tuner else { return Ok(()) };
+        let mut unknown: Vec<_> = self.choices.borrow().values().copied().collect();
+        unknown.retain(|choice| tuner.table().get(&choice.key).is_none());
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let ledger = self.device.ledger();
+        let left = self.options.memory.map(|memory| memory.saturating_sub(ledger.held()));
+        let result = tuner.tune(&unknown, left, control);
+        // As after `measure`.
+        ledger.reset_peak();
+        result
+    }
+
+    fn kernel_choices(&self) -> Vec<KernelChoice> {
+        let table = self.tuner.as_ref().map(|tuner| tuner.table());
+        let choices = self.choices.borrow();
+        let described = choices.iter().map(|(work, choice)| {
+            let measured = table.as_ref().and_then(|table| table.get(&choice.key));
+            KernelChoice {
+                work: work.clone(),
+                kernel: measured.unwrap_or(choice.tile).name(),
+                measured: measured.is_some(),
+            }
+        });
+        described.collect()
+    }
+
     fn forecast(&self, graph: &Graph) -> Result<Requirements> {
-        let plan = Plan::new(graph, &self.capabilities, &self.options)?;
+        let plan = self.make_plan(graph)?;
         let residency = self.residency(&plan, Memory::default().bytes_with(&plan), |_| false)?;
         Ok(self.needs(&plan, &residency))
     }
@@ -214,6 +276,7 @@ impl Executor for GpuExecutor {
             })?;
         }
         let times = std::mem::take(&mut flight.times);
+        self.host_time += flight.host;
         if let Some(profile) = profile {
             self.profile.extend(profile.finish(&device, &held.plan, &times)?);
         }
@@ -242,6 +305,10 @@ impl Executor for GpuExecutor {
 
     fn take_profile(&mut self) -> Vec<OpTime> {
         std::mem::take(&mut self.profile)
+    }
+
+    fn take_host_time(&mut self) -> Duration {
+        std::mem::take(&mut self.host_time)
     }
 }
 
@@ -278,6 +345,7 @@ fn replay(
         let most = if profile.is_some() { profile::MOST } else { usize::MAX };
         let limit = horizon.min(start.saturating_add(most));
         let (end, estimated) = slice_end(dispatches, start, limit, flight.pace(), slice);
+        let begun = Instant::now();
         let mut encoder = device.raw().create_command_encoder(&Default::default());
         match profile {
             None => {
@@ -292,9 +360,10 @@ fn replay(
                 profile.end(&mut encoder);
             }
         }
-        flight.submit(encoder.finish(), estimated)?;
+        flight.submit(encoder.finish(), estimated, begun)?;
         start = end;
     }
+    let begun = Instant::now();
     // Outputs first: one may be the old value of a state.
     let mut encoder = device.raw().create_command_encoder(&Default::default());
     let mut offset = 0;
@@ -308,7 +377,7 @@ fn replay(
         let state = &memory.state(name).buffer;
         encoder.copy_buffer_to_buffer(from, region.offset, state, 0, region.size);
     }
-    flight.submit(encoder.finish(), 0.0)?;
+    flight.submit(encoder.finish(), 0.0, begun)?;
     flight.finish()
 }
 

@@ -118,6 +118,9 @@ impl Program {
     /// What the next run uploads, in the order of use: weights that have never been, and those that pass through the
     /// ring.
     pub(super) fn pieces(&self) -> Result<Vec<Piece>> {
+        if self.weights.iter().flatten().all(|held| held.is_loaded()) && self.residency.uploads.is_empty() {
+            return Ok(Vec::new());
+        }
         let uses = self.plan.weight_uses();
         let unloaded = self.weights.iter().enumerate().filter_map(|(index, held)| {
             let missing = held.as_ref().is_some_and(|held| !held.is_loaded());
@@ -169,31 +172,17 @@ impl Program {
         params: usize,
         regions: &[Region],
     ) -> wgpu::BindGroup {
-        let part = |buffer, offset, size| {
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer,
-                offset,
-                size: std::num::NonZeroU64::new(size),
-            })
+        let part = |buffer, offset, size| wgpu::BufferBinding {
+            buffer,
+            offset,
+            size: std::num::NonZeroU64::new(size),
         };
-        let mut entries = vec![wgpu::BindGroupEntry {
-            binding: 0,
-            resource: part(&self.uniforms, 0, params as u64),
-        }];
-        for (index, region) in regions.iter().enumerate() {
-            entries.push(wgpu::BindGroupEntry {
-                binding: index as u32 + 1,
-                resource: {
-                    let (buffer, base) = self.place(memory, region.buffer);
-                    part(buffer, base + region.offset, region.size)
-                },
-            });
-        }
-        device.raw().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &self.pipelines[shader].layout,
-            entries: &entries,
-        })
+        let mut parts = vec![part(&self.uniforms, 0, params as u64)];
+        parts.extend(regions.iter().map(|region| {
+            let (buffer, base) = self.place(memory, region.buffer);
+            part(buffer, base + region.offset, region.size)
+        }));
+        device.bind_group(&self.pipelines[shader], &parts)
     }
 
     /// Brings those of the inputs that are given.

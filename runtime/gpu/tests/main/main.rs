@@ -8,8 +8,10 @@ mod large;
 mod loading;
 mod plans;
 mod references;
+mod replay;
 mod runs;
 mod splits;
+mod tuning;
 mod zoo;
 
 use std::sync::{Arc, OnceLock};

@@ -2,7 +2,7 @@
 
 use kinora_graph::{Activation, Builder, Epilogue, Scope};
 use kinora_quant::{DType, Rotation};
-use kinora_runtime::{Capabilities, Features, Options, Plan, Speed};
+use kinora_runtime::{Capabilities, Features, Options, Plan, Speed, Table};
 
 use crate::zoo::Tensors;
 
@@ -14,6 +14,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     speed: Speed { flops: 1e9, bytes: 1e9 },
     software: false,
     large_from: 1 << 19,
+    subgroup: 0,
     features: Features {
         subgroup: false,
         subgroup8: false,
@@ -62,7 +63,7 @@ fn a_small_plan_reads_well() {
     b.output("y", grid);
     b.set_state("hidden", y);
     b.set_state("before", old);
-    let plan = Plan::new(&b.finish(), &CAPABILITIES, &Options::default()).unwrap();
+    let plan = Plan::new(&b.finish(), &CAPABILITIES, &Table::default(), &Options::default()).unwrap();
     insta::assert_snapshot!(plan);
 }
 
@@ -81,7 +82,7 @@ fn rows_are_quantized_once_for_all_layers_that_read_them() {
         let y = b.linear(&Scope::root(), name, x, 8, none).unwrap();
         b.output(name, y);
     }
-    let plan = Plan::new(&b.finish(), &CAPABILITIES, &Options::default()).unwrap();
+    let plan = Plan::new(&b.finish(), &CAPABILITIES, &Table::default(), &Options::default()).unwrap();
     let names = plan.dispatches.iter().map(|d| plan.shaders[d.shader].name.as_str());
     let quantizing: Vec<_> = names.filter(|name| name.starts_with("quantize_rows")).collect();
     assert_eq!(quantizing, ["quantize_rows.int8.16", "quantize_rows.int8.1"]);

@@ -48,8 +48,9 @@ pub(super) fn measure(session: &mut Session<'_>) -> Outcome {
         ("peak.f32", Peak::F32),
         ("peak.f16", Peak::F16),
         ("peak.int8", Peak::Dot4),
+        ("peak.matrix8", Peak::Matrix8),
+        ("peak.matrix16", Peak::Matrix16),
     ] {
-        // Matrix units will stand beside these once the device offers them.
         if session.device.supports(&kernel.shader()) {
             let seconds = peak(&session.device, kernel)?;
             add(session, name, "op/s", seconds)?;

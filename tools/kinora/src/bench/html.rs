@@ -99,7 +99,7 @@ fn table(out: &mut String, kind: &str, rows: &[&Row]) {
         format_args!(
             "<tr><th class=\"left\">model</th><th class=\"left\">part</th><th class=\"left\">weights</th>\
              <th class=\"left\">shape</th><th>median</th><th>middle half</th><th>rate</th><th>of the ceiling</th>\
-             <th class=\"left\">ceiling</th><th>dispatches</th><th>host, each</th><th>memory</th>\
+             <th class=\"left\">ceiling</th><th>dispatches</th><th>host, each</th><th>host, share</th><th>memory</th>\
              <th class=\"left\">check</th></tr>"
         ),
     );
@@ -148,13 +148,14 @@ fn cells(row: &Row, measured: &Measured) -> String {
         }
     };
     format!(
-        "<td>{}</td><td>{} – {}</td><td>{}</td>{limit}<td>{}</td><td>{}</td><td>{}</td><td class=\"left {class}\">{said}</td>",
+        "<td>{}</td><td>{} – {}</td><td>{}</td>{limit}<td>{}</td><td>{}</td><td>{:.2} %</td><td>{}</td><td class=\"left {class}\">{said}</td>",
         seconds(times.median),
         seconds(times.lower_quartile),
         seconds(times.upper_quartile),
         rate(row),
         measured.dispatches,
         seconds(measured.host_seconds_per_dispatch),
+        100.0 * measured.host_share(),
         units::memory(measured.memory),
     )
 }

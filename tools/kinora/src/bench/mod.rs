@@ -108,10 +108,12 @@ pub fn measure(global: &Global, args: &BenchArgs, out: &mut dyn Write) -> anyhow
         return Err(Misuse(format!("the shapes of {other} are not in the table; there are {known}")).into());
     }
     let device = Device::open(selector)?;
+    let tuner = crate::executor::tuner(global)?(&device);
     let options = crate::executor::options(&device, global.precision.into(), &global.memory);
     writeln!(out, "{}", device.description())?;
     let mut session = Session {
         options,
+        tuner,
         budget: Budget::new(args.quick),
         report: empty(global, args, &device),
         device,

@@ -149,6 +149,13 @@ pub struct Measured {
     pub parts: Vec<Part>,
 }
 
+impl Measured {
+    /// What the host takes to encode and submit a run, over the time of a run.
+    pub fn host_share(&self) -> f64 {
+        self.host_seconds_per_dispatch * self.dispatches as f64 / self.seconds.median
+    }
+}
+
 /// The lower of arithmetic and memory: what a row could be at best.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limit {

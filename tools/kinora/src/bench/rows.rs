@@ -11,16 +11,13 @@ use super::numbers::random;
 use super::ops::{Add, Attention, Conv3d, Linear, Norm, Operation, QkNormRope};
 use super::report::{Check, Clock, Limit, Measured};
 use super::session::{Name, Outcome, Session, Unit};
-use super::shapes::{HEAD, LEVELS, Level, Reduction, SIZES, Size, TEXT_ROWS};
+use super::shapes::{HEAD, LEVELS, Level, Reduction, SIZES, SQUARE, Size, TEXT_ROWS};
 use super::{ceilings, graphs};
 use crate::convert::Target;
 use crate::interrupt;
 
 /// Types of weights in products, where none are asked for.
 pub(super) const FORMATS: [&str; 4] = ["f16", "q8_0", "q4_k", "int8"];
-
-/// Sides of the product that peers are compared by.
-const SQUARE: usize = 4096;
 
 /// The ceilings, then all rows that are asked for.
 pub(super) fn all(session: &mut Session<'_>, args: &BenchArgs) -> Outcome {
@@ -36,11 +33,16 @@ pub(super) fn all(session: &mut Session<'_>, args: &BenchArgs) -> Outcome {
         match kind {
             Kind::Gemm => {
                 if args.model.is_empty() {
-                    square(session, &args.types(&FORMATS))?;
+                    squares(session, &args.types(&FORMATS))?;
                 }
                 main().try_for_each(|size| products(session, size, &args.types(&FORMATS)))?;
             }
-            Kind::Attention => every().try_for_each(|size| attention(session, size))?,
+            Kind::Attention => {
+                if args.model.is_empty() {
+                    square_attention(session)?;
+                }
+                every().try_for_each(|size| attention(session, size))?;
+            }
             Kind::Conv3d => {
                 for level in levels() {
                     convolution(session, level)?;
@@ -89,17 +91,19 @@ fn product(session: &mut Session<'_>, model: &str, part: &str, target: Target, l
     session.operation(name, &linear)
 }
 
-fn square(session: &mut Session<'_>, types: &[Target]) -> Outcome {
-    let side = if session.report.options.quick { 256 } else { SQUARE };
-    for target in types {
-        let linear = Linear {
-            m: side,
-            n: side,
-            k: side,
-            dtype: target.dtype,
-            activation: Activation::None,
-        };
-        product(session, "-", "square", *target, linear)?;
+fn squares(session: &mut Session<'_>, types: &[Target]) -> Outcome {
+    let side = Reduction(session.report.options.quick).side(SQUARE.side);
+    for m in SQUARE.rows.into_iter().chain([side]) {
+        for target in types {
+            let linear = Linear {
+                m,
+                n: side,
+                k: side,
+                dtype: target.dtype,
+                activation: Activation::None,
+            };
+            product(session, "-", "square", *target, linear)?;
+        }
     }
     Ok(())
 }
@@ -133,13 +137,33 @@ fn products(session: &mut Session<'_>, size: &Size, types: &[Target]) -> Outcome
     Ok(())
 }
 
+fn square_attention(session: &mut Session<'_>) -> Outcome {
+    let reduce = Reduction(session.report.options.quick);
+    let (heads, tokens) = (reduce.heads(SQUARE.heads), reduce.tokens(SQUARE.side));
+    for head in SQUARE.widths {
+        let op = Attention {
+            heads,
+            head,
+            queries: tokens,
+            keys: tokens,
+        };
+        session.operation(name(session, Kind::Attention, "-", "square", "-"), &op)?;
+    }
+    Ok(())
+}
+
 fn attention(session: &mut Session<'_>, size: &Size) -> Outcome {
     let reduce = Reduction(session.report.options.quick);
     let (heads, queries) = (reduce.heads(size.heads()), reduce.tokens(size.tokens()));
     let text = if reduce.0 { 128 } else { TEXT_ROWS };
     for (part, keys) in [("self", queries), ("cross", text)] {
         let name = name(session, Kind::Attention, size.variant.name(), part, "-");
-        let op = Attention { heads, queries, keys };
+        let op = Attention {
+            heads,
+            head: HEAD,
+            queries,
+            keys,
+        };
         session.operation(name, &op)?;
     }
     Ok(())

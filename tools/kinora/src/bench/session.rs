@@ -8,7 +8,7 @@ use std::time::Instant;
 use kinora_cpu::CpuExecutor;
 use kinora_graph::{Builder, Cost, Error, Executor, Graph, HostTensor, Precision, ProgramId};
 use kinora_quant::{DType, Weights};
-use kinora_runtime::{Device, GpuExecutor, Options, Timing};
+use kinora_runtime::{Device, GpuExecutor, Options, Timing, Tuner};
 
 use super::check::{GRAPH_TOLERANCE, TOLERANCE, compare};
 use super::numbers::Inputs;
@@ -62,6 +62,7 @@ pub(super) struct Name {
 pub(super) struct Session<'o> {
     pub(super) device: Arc<Device>,
     pub(super) options: Options,
+    pub(super) tuner: Option<Arc<Tuner>>,
     pub(super) budget: Budget,
     pub(super) report: Report,
     /// Hears of each result.
@@ -74,6 +75,7 @@ pub(super) type Outcome = anyhow::Result<()>;
 impl Session<'_> {
     pub(super) fn executor(&self) -> GpuExecutor {
         GpuExecutor::with_options(self.device.clone(), self.device.capabilities(), self.options)
+            .with_tuner(self.tuner.clone())
     }
 
     /// Whether the row is asked for; then `measure` makes it, and it is shown and kept.
@@ -134,6 +136,7 @@ impl Session<'_> {
             let whole = graph(Extent::Whole)?;
             let cost = whole.total_cost();
             let mut gpu = session.executor();
+            tune(&mut gpu, &whole)?;
             let program = gpu.compile(whole, &weights)?;
             let inputs = operation.inputs();
             let found = one(gpu.run(program, &borrowed(&inputs), &mut Interruptible)?)?;
@@ -207,7 +210,7 @@ impl Session<'_> {
         // A unit of narrower numbers that is slower than one of wider ones binds nobody.
         let units: &[&str] = match (unit, self.options.precision) {
             (Unit::Float, Precision::F32) => &["peak.f32"],
-            (Unit::Float, Precision::F16) => &["peak.f32", "peak.f16"],
+            (Unit::Float, Precision::F16) => &["peak.f32", "peak.f16", "peak.matrix8", "peak.matrix16"],
             (Unit::Int8, _) => &["peak.f32", "peak.f16", "peak.int8"],
         };
         let rates = units
@@ -240,6 +243,7 @@ impl Session<'_> {
             let cost = graph.total_cost();
             let inputs = borrowed(inputs);
             let mut gpu = session.executor();
+            tune(&mut gpu, &graph)?;
             prepare(&mut gpu)?;
             let program = gpu.compile(graph.clone(), weights)?;
             let found = one(gpu.run(program, &inputs, &mut Interruptible)?)?;
@@ -268,6 +272,12 @@ impl Session<'_> {
             Ok((cost, measured))
         })
     }
+}
+
+/// Times kernels for `graph` where this device has not met its work before: no part of what a row says.
+fn tune(gpu: &mut GpuExecutor, graph: &Graph) -> kinora_graph::Result<()> {
+    gpu.forecast(graph)?;
+    gpu.tune(&mut Interruptible)
 }
 
 /// Inputs as executors take them.

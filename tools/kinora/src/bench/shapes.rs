@@ -104,6 +104,24 @@ const fn level(variant: Variant, vae: &'static str, channels: usize, size: [usiz
     }
 }
 
+/// Products and attention of no model, by which programs are compared.
+pub(super) struct Square {
+    /// Rows and columns of the weights; queries and keys of attention.
+    pub(super) side: usize,
+    /// Rows that the weights are multiplied with, besides as many as they have: others take other kernels.
+    pub(super) rows: [usize; 5],
+    pub(super) heads: usize,
+    /// Widths of a head: that of text encoders, and that of transformers.
+    pub(super) widths: [usize; 2],
+}
+
+pub(super) const SQUARE: Square = Square {
+    side: 4096,
+    rows: [1, 4, 64, 128, 512],
+    heads: 16,
+    widths: [64, HEAD],
+};
+
 /// What `--quick` makes of sizes, so that a software driver has done in minutes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Reduction(pub(super) bool);
@@ -112,6 +130,11 @@ impl Reduction {
     /// Channels of layers: a quarter, in whole blocks of every format.
     pub(super) fn width(self, width: usize) -> usize {
         self.choose(width, (width / 4).next_multiple_of(256))
+    }
+
+    /// Side of weights that belong to no model.
+    pub(super) fn side(self, side: usize) -> usize {
+        self.choose(side, 1024)
     }
 
     /// Rows of products and norms.

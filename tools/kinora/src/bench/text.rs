@@ -66,13 +66,18 @@ pub(super) fn row(row: &Row) -> String {
     let limit = measured.limit.as_ref().map_or_else(String::new, |limit| {
         format!(", {:.0} % of {}", 100.0 * limit.fraction, limit.ceiling)
     });
+    // What passes through the device's memory is timed as a whole.
+    let host = match measured.host_share() {
+        share if share > 0.0 && !measured.parts.is_empty() => format!(", host {:.2} %", 100.0 * share),
+        _ => String::new(),
+    };
     let check = match (measured.check.passed, measured.check.compared) {
         (false, _) => format!(", WRONG (error {:.1e})", measured.check.error),
         (true, 0) => String::new(),
         (true, _) => ", right".to_owned(),
     };
     format!(
-        "{}: {} ± {half:.0} % of {}, {}{limit}{check}",
+        "{}: {} ± {half:.0} % of {}, {}{limit}{host}{check}",
         row.id,
         seconds(times.median),
         times.samples,

@@ -8,13 +8,13 @@ use kinora_graph::{Executor, Precision};
 use serde_json::json;
 
 use crate::cli::{Global, VerifyArgs};
+use crate::executor;
 use crate::interrupt::{self, Interruptible};
-use crate::open_executor;
 use crate::verify::{Bisect, CaseResult, HalfPrecision, Verdict, bisect_case, run_case};
 
 pub(crate) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let precision = global.precision.into();
-    let mut executor = open_executor(&global.device, precision, &global.memory)?;
+    let mut executor = executor::of(global)?;
     tracing::info!("device: {}", executor.describe());
     let mut out = std::io::stdout().lock();
     let mut counts = Counts::default();
@@ -98,15 +98,16 @@ fn line(result: &CaseResult) -> String {
         line += &format!(" max_rel {:.1e} cosine {:.7}", worst.max_rel, worst.cosine);
     }
     if let (Some(half), Some(whole)) = (&result.half_precision, result.worst) {
-        let worst = half.operations.worst.as_ref().and_then(|worst| worst.difference);
+        let worst = half.operations.worst.as_ref();
+        let found = worst.and_then(|worst| worst.difference);
         line += &format!(
             " (rms {:.1e}, limit {:.1e}, CPU f16 {:.1e}; {} operations alone within {:.1e}, limit {:.0e})",
             whole.rms_rel,
             HalfPrecision::limit(half.cpu),
             half.cpu.rms_rel,
             half.operations.operations,
-            worst.map_or(f64::INFINITY, |worst| worst.max_rel),
-            Bisect::MAX_REL,
+            found.map_or(f64::INFINITY, |found| found.max_rel),
+            worst.map_or(0.0, |worst| worst.limit),
         );
     } else if let (Some(tolerance), Some(_)) = (result.tolerance, result.worst) {
         line += &format!(" (tolerance {:.0e}, {})", tolerance.max_rel, tolerance.cosine);

@@ -8,6 +8,7 @@ use kinora_models::wan::{Model, Source};
 use kinora_quant::file::fingerprint;
 
 use super::args::ModelArgs;
+use crate::cache;
 use crate::library::{self, Request};
 
 /// Opens the model that the options name; the one in the box where they name none.
@@ -54,27 +55,13 @@ fn by_name(name: &Path) -> anyhow::Result<Option<Source>> {
 
 /// Folder of the model in the box, unpacked at the first use.
 fn in_the_box() -> anyhow::Result<PathBuf> {
-    let cache = cache_folder();
+    let cache = cache::folder();
     kinora_demo_model::unpack(&cache).with_context(|| {
         format!(
             "cannot unpack the model in the box below {}; set KINORA_CACHE to a writable folder",
             cache.display()
         )
     })
-}
-
-/// `KINORA_CACHE`, else the platform's place for caches, else the temporary folder.
-pub(super) fn cache_folder() -> PathBuf {
-    let from = |name: &str, sub: &str| {
-        std::env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(|v| Path::new(&v).join(sub))
-    };
-    from("KINORA_CACHE", "")
-        .or_else(|| from("XDG_CACHE_HOME", "kinora"))
-        .or_else(|| from("LOCALAPPDATA", "kinora/cache"))
-        .or_else(|| from("HOME", ".cache/kinora"))
-        .unwrap_or_else(|| std::env::temp_dir().join("kinora"))
 }
 
 /// Identity of each of the model's files, then of each LoRA with its name, strength and expert.

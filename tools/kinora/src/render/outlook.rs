@@ -15,7 +15,7 @@ use super::args::{ClipArgs, ModelArgs};
 use super::model;
 use super::settings::resolve;
 use crate::cli::Global;
-use crate::{open_executor, units};
+use crate::{executor, units};
 
 /// Arguments of `kinora plan`.
 #[derive(Debug, Args)]
@@ -36,6 +36,11 @@ pub struct PlanArgs {
     /// Settings of the clip
     #[command(flatten)]
     pub clip: ClipArgs,
+    /// Show which kernels are taken where several compute the same, and whether that was measured on this device
+    ///
+    /// A plan measures none: the first render does.
+    #[arg(long)]
+    pub kernels: bool,
 }
 
 /// `kinora plan`
@@ -46,7 +51,7 @@ pub(crate) fn run(global: &Global, args: &PlanArgs) -> anyhow::Result<ExitCode> 
     for note in notes {
         eprintln!("note: {note}");
     }
-    let mut executor = open_executor(&global.device, global.precision.into(), &global.memory)?;
+    let mut executor = executor::of(global)?;
     executor.measure()?;
     let plan = Plan::new(
         &model,
@@ -59,10 +64,19 @@ pub(crate) fn run(global: &Global, args: &PlanArgs) -> anyhow::Result<ExitCode> 
     if global.json() {
         let mut event = event(&plan, &model, &settings, &*executor);
         event["event"] = "plan".into();
+        event["kernels"] = executor
+            .kernel_choices()
+            .iter()
+            .map(|c| json!({ "work": c.work, "kernel": c.kernel, "measured": c.measured }))
+            .collect();
         writeln!(out, "{event}")?;
     } else {
         writeln!(out, "{}", heading(&model, &settings))?;
         writeln!(out, "{}", text(&plan, &*executor))?;
+        for choice in executor.kernel_choices().iter().filter(|_| args.kernels) {
+            let origin = if choice.measured { "measured" } else { "by rule" };
+            writeln!(out, "{:<48} {:<8} {origin}", choice.work, choice.kernel)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

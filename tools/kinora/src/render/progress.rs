@@ -45,6 +45,9 @@ impl Reporter {
                 bar.set_style(style.expect("the template is well-formed").progress_chars("=> "));
                 bar.set_prefix(stage.to_string());
                 bar.enable_steady_tick(Duration::from_millis(500));
+                if *stage == Stage::Tuning {
+                    bar.set_message(TUNING);
+                }
             }
             Event::Progress { done, .. } => bar.set_position((done * SCALE as f64) as u64),
             Event::Step { done, count, skipped } => {
@@ -74,6 +77,9 @@ impl Reporter {
             Event::Finished { stage: Stage::Sampling } => {}
             Event::Finished { stage } => eprintln!("{stage}: done in {seconds:.1} s"),
             Event::Warning(text) => eprintln!("warning: {text}"),
+            Event::Started {
+                stage: Stage::Tuning, ..
+            } => eprintln!("tuning: {TUNING}"),
             Event::Started { .. } | Event::Planned { .. } | Event::Loading { .. } | Event::Progress { .. } => {}
         }
     }
@@ -101,6 +107,9 @@ impl Reporter {
         });
     }
 }
+
+/// What the stage is for.
+const TUNING: &str = "kernels for this device, once";
 
 /// Positions of a bar.
 const SCALE: u64 = 10_000;

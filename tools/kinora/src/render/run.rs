@@ -10,7 +10,7 @@ use kinora_media::{Frame, Sink};
 use kinora_models::lora;
 use kinora_models::pipeline::{
     Checkpoint, Condition, Denoiser, Event, Listener, Plan, Progress, Settings, Stage, decode, encode_condition,
-    initial_noise,
+    initial_noise, tune,
 };
 use kinora_models::wan::{Conditioning, Model};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use super::settings::{About, resolve};
 use super::text_cache::TextCache;
 use super::{model, outlook, output};
 use crate::cli::{Global, Misuse};
-use crate::{interrupt, open_executor, units};
+use crate::{cache, executor, interrupt, units};
 
 /// What a checkpoint needs beside the model's own data to go on by itself.
 #[derive(Serialize, Deserialize)]
@@ -58,9 +58,10 @@ pub(crate) fn run(global: &Global, args: &RenderArgs) -> anyhow::Result<ExitCode
         &render.request.file,
         args.force,
     )?);
-    let mut executor = open_executor(&global.device, global.precision.into(), &global.memory)?;
+    let mut executor = executor::of(global)?;
     executor.set_profiling(args.profile);
     let plan = render.announce(global, &mut *executor)?;
+    tune(&mut *executor, &mut render.reporter)?;
 
     let latent = match stored {
         Some((_, checkpoint)) if args.from_latents.is_some() => checkpoint.progress.latent,
@@ -74,7 +75,7 @@ pub(crate) fn run(global: &Global, args: &RenderArgs) -> anyhow::Result<ExitCode
         let _ = std::fs::remove_file(&render.checkpoint);
     }
     if args.profile {
-        crate::profile::print(&executor.take_profile());
+        crate::profile::print(&executor.take_profile(), executor.take_host_time());
     }
     let seconds = started.elapsed().as_secs_f64();
     let event = json!({
@@ -232,7 +233,7 @@ impl<'a> Render<'a> {
                 } else {
                     &[&settings.prompt]
                 };
-                let folder = model::cache_folder().join("text");
+                let folder = cache::folder().join("text");
                 let files = &self.fingerprints[..self.model.files.len()];
                 let cache = TextCache::new(folder, executor, files);
                 let (text, kept) = cache.encode(&self.model, executor, settings, prompts, &mut self.reporter)?;

@@ -22,6 +22,12 @@ const TOLERANCE: Tolerance = Tolerance {
     max_rel: 5e-5,
 };
 
+/// The same of attention where the device rounds probabilities to f16 and the processor does not: one such rounding.
+const ROUNDED_PROBABILITIES: Tolerance = Tolerance {
+    max_rel: 1.0 / 2048.0,
+    ..TOLERANCE
+};
+
 /// An operation whose result on the device is not the processor's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Divergence {
@@ -35,6 +41,8 @@ pub struct Divergence {
     pub operands: Vec<Vec<usize>>,
     /// Shape of its result.
     pub shape: Vec<usize>,
+    /// Largest max_rel that it may have.
+    pub limit: f64,
     /// How far the results are apart, where the device gave one.
     #[serde(flatten)]
     pub difference: Option<Difference>,
@@ -56,11 +64,6 @@ impl std::fmt::Display for Divergence {
     }
 }
 
-impl Bisect {
-    /// Largest max_rel that an operation may have.
-    pub const MAX_REL: f64 = TOLERANCE.max_rel;
-}
-
 /// What came of running every operation of a case by itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Bisect {
@@ -68,7 +71,7 @@ pub struct Bisect {
     pub operations: usize,
     /// The first that left its tolerance.
     pub first: Option<Divergence>,
-    /// The operation with the largest error, whether within its tolerance or not.
+    /// The operation with the largest error for its limit, whether within its tolerance or not.
     pub worst: Option<Divergence>,
 }
 
@@ -128,6 +131,10 @@ impl<'d> BisectExecutor<'d> {
     fn record(&mut self, graph: &Graph, value: Value, result: Result<Difference, String>) {
         self.found.operations += 1;
         let node = graph.node(value);
+        let tolerance = match node.op {
+            Op::Attention(_) if self.device.rounds_probabilities() => ROUNDED_PROBABILITIES,
+            _ => TOLERANCE,
+        };
         let divergence = |difference, error| Divergence {
             op: node.op.name().to_owned(),
             label: node.label.clone(),
@@ -139,14 +146,15 @@ impl<'d> BisectExecutor<'d> {
                 .map(|v| graph.node(*v).shape.clone())
                 .collect(),
             shape: node.shape.clone(),
+            limit: tolerance.max_rel,
             difference,
             error,
         };
         let (divergence, leaves) = match result {
-            Ok(d) => (divergence(Some(d), None), !d.within(TOLERANCE)),
+            Ok(d) => (divergence(Some(d), None), !d.within(tolerance)),
             Err(why) => (divergence(None, Some(why)), true),
         };
-        let error = |d: &Divergence| d.difference.map_or(f64::INFINITY, |d| d.max_rel);
+        let error = |d: &Divergence| d.difference.map_or(f64::INFINITY, |found| found.max_rel / d.limit);
         if self
             .found
             .worst

@@ -54,7 +54,8 @@ pub struct Compared {
 /// processor with roundings in the same places, and
 ///
 /// - every operation of that run, given to the device alone with the processor's operands, must give the
-///   processor's result within [`Bisect::MAX_REL`], which is a tenth of one rounding to f16;
+///   processor's result within [`super::Divergence::limit`], a tenth of one rounding to f16 (one rounding for attention
+///   by matrix units, which rounds its probabilities too);
 /// - the device's error against the reference, as a root mean square, must be at most [`HalfPrecision::FACTOR`] times
 ///   the processor's (or its largest error within the case's own tolerance), and its cosine within the tolerance.
 ///

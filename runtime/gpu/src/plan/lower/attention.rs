@@ -59,15 +59,13 @@ impl Emitter<'_> {
             v: self.view(op.v),
             out: self.result(value),
         };
-        let choose = |tile| attention::Attention::choose(shape.head_dim as u32, tile, self.rounds());
-        let lanes = match self.in_lanes() && op.bias.is_none() {
-            true => choose(Tile::Lanes),
-            false => None,
+        let (head_dim, round) = (shape.head_dim as u32, self.rounds());
+        let device = self.capabilities;
+        let tile = match self.in_lanes() && op.bias.is_none() && Tile::Lanes.serves(head_dim, round) {
+            true => Tile::Lanes,
+            false => Tile::choose(head_dim, round, device.software, device.features, device.subgroup),
         };
-        let kernel = lanes.or_else(|| match self.capabilities.software {
-            true => choose(Tile::Side8),
-            false => choose(Tile::Side4),
-        });
+        let kernel = attention::Attention::choose(head_dim, tile, round);
         let max = self.capabilities.max_binding;
         let fits = [views.q, views.k, views.v].iter().all(|v| v.size <= max);
         if let (Some(kernel), true) = (kernel, fits) {

@@ -13,12 +13,13 @@ use kinora_shaders as shaders;
 use super::emit::Emitter;
 use super::view::{Target, View};
 use super::{Buffer, Capabilities, Options, Plan, Source};
+use crate::tune::Table;
 
 /// Fills up to this many elements are kept with the constants; larger ones are made at each run.
 const POOLED_FILL: usize = 1 << 14;
 
-pub(super) fn lower(graph: &Graph, capabilities: &Capabilities, options: &Options) -> Result<Plan> {
-    let mut emitter = Emitter::new(graph, capabilities, options);
+pub(super) fn lower(graph: &Graph, capabilities: &Capabilities, table: &Table, options: &Options) -> Result<Plan> {
+    let mut emitter = Emitter::new(graph, capabilities, table, options);
     let needed = needed(graph);
     for value in graph.values() {
         if needed[value.index()] {
@@ -102,9 +103,19 @@ impl Emitter<'_> {
         self.options.precision == Precision::F16
     }
 
+    /// Elements of a product from which on its tiles are large.
+    fn large_from(&self) -> u64 {
+        let from = self.capabilities.large_from;
+        // Large tiles of matrices have twice the columns, and leave half the parallel work.
+        match self.factors().matrix() {
+            Some(_) => from.saturating_mul(2),
+            None => from,
+        }
+    }
+
     /// How the factors of products with weights are held.
     fn factors(&self) -> shaders::Factors {
-        shaders::Factors::choose(self.rounds(), self.capabilities.features)
+        shaders::Factors::choose(self.rounds(), self.capabilities.features, self.capabilities.subgroup)
     }
 
     /// An operand that may be absent; `other` is bound in its place.

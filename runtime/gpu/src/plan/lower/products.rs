@@ -12,6 +12,7 @@ use super::super::chunk::share;
 use super::super::emit::Emitter;
 use super::super::view::View;
 use super::{activation, flag};
+use crate::tune::Product;
 
 /// Rows and columns of the kernels' tiles: pieces are multiples of both.
 const TILE_ROWS: usize = 128;
@@ -98,7 +99,7 @@ impl Emitter<'_> {
         // Lanes load numbers, and those of a row by fours.
         let tile = match self.in_lanes() && m > FEW_ROWS as usize && k.is_multiple_of(4) && !op.quantizes() {
             true => Tile::Lanes,
-            false => Tile::choose(m as u32, n as u32, self.capabilities.large_from),
+            false => Tile::choose(m as u32, n as u32, self.large_from()),
         };
         let rotation = op.weight.rotation();
         let (arithmetic, x, x_columns) = if op.quantizes() {
@@ -131,7 +132,7 @@ impl Emitter<'_> {
         let kernel = linear::Linear {
             arithmetic,
             epilogue,
-            tile,
+            tile: self.tile(Product::Linear(arithmetic), [m, n, k], tile),
         };
         let mut operands = vec![(x, x_columns), (out, n)];
         operands.extend(residual.map(|v| (v, n)));
@@ -191,15 +192,21 @@ impl Emitter<'_> {
         let cache = op.cache.map(|v| self.view(v));
         let bias = op.bias.map(|v| self.view(v));
         let residual = op.residual.map(|v| self.view(v));
-        let tile = match self.in_lanes() {
+        let rule = match self.in_lanes() {
             true => Tile::Lanes,
-            false => conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.capabilities.large_from),
+            false => conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.large_from()),
+        };
+        let (weight, factors, by_fours) = (stored(&op.weight), self.factors_of(rule), input[3].is_multiple_of(4));
+        let product = Product::Conv3d {
+            weight,
+            factors,
+            by_fours,
         };
         let kernel = conv3d::Conv3d {
-            weight: stored(&op.weight),
-            factors: self.factors_of(tile),
-            tile,
-            by_fours: input[3].is_multiple_of(4),
+            weight,
+            factors,
+            tile: self.tile(product, [frames * voxels, n, op.weight.k], rule),
+            by_fours,
         };
         let base = conv3d::Params {
             k: op.weight.k as u32,

@@ -83,22 +83,24 @@ impl Operation for Linear {
     }
 }
 
-/// softmax(q kᵀ) v of heads of [`HEAD`].
+/// softmax(q kᵀ) v of heads that are `head` wide.
 pub(in crate::bench) struct Attention {
     pub(in crate::bench) heads: usize,
+    pub(in crate::bench) head: usize,
     pub(in crate::bench) queries: usize,
     pub(in crate::bench) keys: usize,
 }
 
 impl Attention {
     fn width(&self) -> usize {
-        self.heads * HEAD
+        self.heads * self.head
     }
 }
 
 impl Operation for Attention {
     fn shape(&self) -> String {
-        format!("heads={} q={} k={} d={HEAD}", self.heads, self.queries, self.keys)
+        let (heads, head) = (self.heads, self.head);
+        format!("heads={heads} q={} k={} d={head}", self.queries, self.keys)
     }
 
     fn inputs(&self) -> Inputs {
@@ -127,7 +129,7 @@ impl Operation for Attention {
             k,
             v,
             heads: self.heads,
-            scale: 1.0 / (HEAD as f32).sqrt(),
+            scale: 1.0 / (self.head as f32).sqrt(),
             bias: None,
             mask: None,
         };
