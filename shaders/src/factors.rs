@@ -81,6 +81,7 @@ impl Factors {
     pub fn needs(self) -> Features {
         Features {
             subgroup: self.matrix().is_some(),
+            subgroup8: false,
             f16: !matches!(self, Self::F32 | Self::PackedF16),
             matrix8: self == Self::Matrix8,
             matrix16: self.matrix() == Some(16),

@@ -8,20 +8,32 @@ pub const MATRIX_WORKGROUP_MEMORY: u32 = 32 << 10;
 pub struct Features {
     /// Subgroup operations.
     pub subgroup: bool,
+    /// Subgroups of at least eight invocations. Comes with the one above.
+    pub subgroup8: bool,
     /// Half-precision variables and arithmetic.
     pub f16: bool,
-    /// Cooperative matrices of 8 x 8 and 8 x 8: factors in f16, sums in f32. Comes with the two above.
+    /// Cooperative matrices of 8 x 8 and 8 x 8: factors in f16, sums in f32. Comes with subgroups and f16.
     pub matrix8: bool,
     /// The same of 16 x 16.
     pub matrix16: bool,
 }
 
 impl Features {
+    /// What kernels need that share loads by broadcasts among eight lanes.
+    pub(crate) const LANES: Self = Self {
+        subgroup: true,
+        subgroup8: true,
+        f16: false,
+        matrix8: false,
+        matrix16: false,
+    };
+
     /// These and `other`.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
         Self {
             subgroup: self.subgroup || other.subgroup,
+            subgroup8: self.subgroup8 || other.subgroup8,
             f16: self.f16 || other.f16,
             matrix8: self.matrix8 || other.matrix8,
             matrix16: self.matrix16 || other.matrix16,

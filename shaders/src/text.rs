@@ -15,7 +15,7 @@ use crate::linear::Tile;
 use crate::{Activation, Factors, Features, WeightType, flags};
 
 /// The snippets that any kernel may include.
-const SHARED: [(&str, &str); 11] = [
+const SHARED: [(&str, &str); 10] = [
     ("common", include_str!("shared/common.wgsl")),
     ("activation", include_str!("shared/activation.wgsl")),
     ("all_rows", include_str!("shared/all_rows.wgsl")),
@@ -24,7 +24,6 @@ const SHARED: [(&str, &str); 11] = [
     ("gemm_begin", include_str!("shared/gemm_begin.wgsl")),
     ("gemm_fill", include_str!("shared/gemm_fill.wgsl")),
     ("gemm_tiles", include_str!("shared/gemm_tiles.wgsl")),
-    ("load_x", include_str!("shared/load_x.wgsl")),
     ("reduce", include_str!("shared/reduce.wgsl")),
     ("weight_columns", include_str!("shared/weight_columns.wgsl")),
 ];
@@ -68,6 +67,25 @@ impl Text {
         self.snippet("weight", weight.snippet())
     }
 
+    /// Defines the same snippet, `by_fours` for rows of a multiple of four elements.
+    #[must_use]
+    pub(crate) fn weight_by_fours(self, weight: WeightType, by_fours: bool) -> Self {
+        match by_fours {
+            true => self.snippet("weight", weight.snippet_by_fours()),
+            false => self.weight(weight),
+        }
+    }
+
+    /// Defines the snippet `load_x`: `x`, an array of `XElement`, is read in vectors of four numbers or number by number.
+    #[must_use]
+    pub(crate) fn x_by_fours(self, by_fours: bool) -> Self {
+        let text = match by_fours {
+            true => include_str!("shared/load_x_by_fours.wgsl"),
+            false => include_str!("shared/load_x.wgsl"),
+        };
+        self.snippet("load_x", text)
+    }
+
     /// Defines the snippets `numbers`, `held_a` and `held_b`: products of f32 whose factors are held in these ways.
     #[must_use]
     pub(crate) fn floats(self, a: Factors, b: Factors) -> Self {
@@ -99,6 +117,11 @@ impl Text {
         // Along K at a time. Matrices are done with fewer sooner.
         let step = if factors.matrix().is_some() { 32 } else { 16 };
         let gemm = match factors.matrix() {
+            None if tile == Tile::Lanes => {
+                return self
+                    .snippet("gemm", include_str!("shared/gemm_lanes.wgsl"))
+                    .with(Features::LANES);
+            }
             None => {
                 let layout = tile.layout();
                 self = self

@@ -49,6 +49,15 @@ impl WeightType {
         self.0.name().to_lowercase().replace(' ', "_")
     }
 
+    /// The decoder for rows of a multiple of four elements: plain numbers are read in vectors of four.
+    pub(crate) fn snippet_by_fours(self) -> &'static str {
+        match self {
+            Self::F32 => include_str!("shared/f32_by_fours.wgsl"),
+            Self::F16 => include_str!("shared/f16_by_fours.wgsl"),
+            _ => self.snippet(),
+        }
+    }
+
     pub(crate) fn snippet(self) -> &'static str {
         self.0.format().wgsl.expect("a weight type has a decoder")
     }

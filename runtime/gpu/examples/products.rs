@@ -63,7 +63,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .filter(|f| f.rounded() == round && features.cover(f.needs()));
     let variants: Vec<(Tile, Factors)> = factors
         .flat_map(|f| Tile::ALL.map(|t| (t, f)))
-        .filter(|(t, f)| *t != Tile::FewRows || (shape.len() == 3 && m <= FEW_ROWS && *f == f.in_registers()))
+        .filter(|(t, f)| !t.in_registers() || *f == f.in_registers())
+        .filter(|(t, _)| match t {
+            Tile::FewRows => shape.len() == 3 && m <= FEW_ROWS,
+            Tile::Lanes => features.subgroup8 && (shape.len() == 5 || shape[2].is_multiple_of(4)),
+            _ => true,
+        })
         .collect();
     if print.is_some() {
         for (tile, factors) in variants {

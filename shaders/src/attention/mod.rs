@@ -14,6 +14,8 @@ pub use reference::{Operands, reference};
 /// Upper bound of head_dim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HeadDim {
+    /// 32: of [`Tile::Lanes`] alone.
+    D32,
     /// Up to 64.
     D64,
     /// Up to 128.
@@ -27,15 +29,17 @@ pub const MAX_HEAD_DIM: u32 = 256;
 
 impl HeadDim {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::D64, Self::D128, Self::D256];
+    pub const ALL: [Self; 4] = [Self::D32, Self::D64, Self::D128, Self::D256];
 
     /// The class of a head, `None` beyond [`MAX_HEAD_DIM`].
-    pub fn choose(head_dim: u32) -> Option<Self> {
-        Self::ALL.into_iter().find(|d| head_dim <= d.bound())
+    fn choose(head_dim: u32, tile: Tile) -> Option<Self> {
+        let mut classes = Self::ALL.into_iter().filter(|d| *d != Self::D32 || tile == Tile::Lanes);
+        classes.find(|d| head_dim <= d.bound())
     }
 
     fn bound(self) -> u32 {
         match self {
+            Self::D32 => 32,
             Self::D64 => 64,
             Self::D128 => 128,
             Self::D256 => 256,
@@ -50,6 +54,9 @@ pub enum Tile {
     Side4,
     /// 8 x 8 scores, 64 invocations: half the loads, for drivers on the processor, where loads cost most.
     Side8,
+    /// 2 whole queries a lane, in the registers of 8 lanes: for drivers on the processor that emulate subgroups. Heads of
+    /// exactly 32, 64 and, as they are, 128 (rounded, they take 5 s to compile), without a bias.
+    Lanes,
     /// Cooperative matrices of these factors: heads of a multiple of four elements up to 128, rounded to f16,
     /// probabilities too.
     Matrices(Factors),
@@ -57,7 +64,7 @@ pub enum Tile {
 
 impl Tile {
     /// Those of single invocations.
-    pub const SCALAR: [Self; 2] = [Self::Side4, Self::Side8];
+    pub const SCALAR: [Self; 3] = [Self::Side4, Self::Side8, Self::Lanes];
 
     /// The best for heads of `head_dim` elements, rounded to f16 or not, on a device with these features, whose subgroups
     /// have at most `subgroup` invocations.
@@ -74,6 +81,7 @@ impl Tile {
     pub fn serves(self, head_dim: u32, round_f16: bool) -> bool {
         match self {
             Self::Side4 | Self::Side8 => head_dim <= MAX_HEAD_DIM,
+            Self::Lanes => matches!((head_dim, round_f16), (32 | 64, _) | (128, false)),
             Self::Matrices(factors) => {
                 factors.matrix().is_some() && round_f16 && head_dim <= 128 && head_dim.is_multiple_of(4)
             }
@@ -84,6 +92,7 @@ impl Tile {
     fn queries(self) -> u32 {
         match self {
             Self::Side4 | Self::Side8 => QUERY_TILE,
+            Self::Lanes => 16,
             Self::Matrices(factors) => 4 * factors.matrix().unwrap_or_default(),
         }
     }
@@ -106,7 +115,7 @@ impl Attention {
     /// The variant for heads of `head_dim` elements, `None` where `tile` does not serve them.
     pub fn choose(head_dim: u32, tile: Tile, round_f16: bool) -> Option<Self> {
         Some(Self {
-            head_dim: HeadDim::choose(head_dim).filter(|_| tile.serves(head_dim, round_f16))?,
+            head_dim: HeadDim::choose(head_dim, tile).filter(|_| tile.serves(head_dim, round_f16))?,
             tile,
             by_four: head_dim.is_multiple_of(4),
             round_f16,
@@ -152,7 +161,7 @@ pub const BINDINGS: &[Binding] = &[
     arena("out"),
 ];
 
-/// Queries of a workgroup.
+/// What the queries of a workgroup divide.
 pub const QUERY_TILE: u32 = 64;
 
 impl Kernel for Attention {
@@ -164,6 +173,13 @@ impl Kernel for Attention {
             for tile in Tile::SCALAR {
                 for by_four in [true, false] {
                     for round_f16 in [false, true] {
+                        let exists = match tile {
+                            Tile::Lanes => by_four && tile.serves(head_dim.bound(), round_f16),
+                            _ => head_dim != HeadDim::D32,
+                        };
+                        if !exists {
+                            continue;
+                        }
                         all.push(Self {
                             head_dim,
                             tile,
@@ -187,8 +203,9 @@ impl Kernel for Attention {
 
     fn shader(&self) -> Shader {
         match self.tile {
-            Tile::Side4 => self.scalar(4),
-            Tile::Side8 => self.scalar(8),
+            Tile::Side4 => self.by_sides(4),
+            Tile::Side8 => self.by_sides(8),
+            Tile::Lanes => self.by_lanes(),
             Tile::Matrices(factors) => self.by_matrices(factors),
         }
     }
@@ -200,10 +217,28 @@ impl Kernel for Attention {
 
 impl Attention {
     /// Each invocation has `each` x `each` scores.
-    fn scalar(&self, each: u32) -> Shader {
-        let bound = self.head_dim.bound();
+    fn by_sides(&self, each: u32) -> Shader {
         let side = QUERY_TILE / each;
-        let mut name = format!("attention.{bound}.{each}x{each}");
+        let text = Text::new(include_str!("kernel.wgsl"))
+            .snippet("body", include_str!("tiled.wgsl"))
+            .constant("EACH", each)
+            .constant("SIDE", side)
+            .constant("GROUPS", each / 4)
+            .constant("PIECES", self.head_dim.bound() / 4 / side);
+        self.scalar(text, &format!("{each}x{each}"), side * side)
+    }
+
+    fn by_lanes(&self) -> Shader {
+        let text = Text::new(include_str!("kernel.wgsl"))
+            .snippet("body", include_str!("lanes.wgsl"))
+            .constant("EACH", 2)
+            .constant("VECTORS", self.head_dim.bound() / 4)
+            .with(Features::LANES);
+        self.scalar(text, "lanes", 8)
+    }
+
+    fn scalar(&self, text: Text, tile: &str, invocations: u32) -> Shader {
+        let mut name = format!("attention.{}.{tile}", self.head_dim.bound());
         let operands = if self.by_four {
             include_str!("by_four.wgsl")
         } else {
@@ -213,19 +248,13 @@ impl Attention {
         if self.round_f16 {
             name.push_str(".f16");
         }
+        let text = text.snippet("operands", operands).constant("ROUND", self.round_f16);
         Shader {
             name,
-            source: Text::new(include_str!("kernel.wgsl"))
-                .snippet("operands", operands)
-                .constant("EACH", each)
-                .constant("SIDE", side)
-                .constant("GROUPS", each / 4)
-                .constant("PIECES", bound / 4 / side)
-                .constant("ROUND", self.round_f16)
-                .finish(),
+            needs: text.needs(),
+            source: text.finish(),
             bindings: BINDINGS,
-            workgroup_size: [side * side, 1, 1],
-            needs: Features::default(),
+            workgroup_size: [invocations, 1, 1],
         }
     }
 

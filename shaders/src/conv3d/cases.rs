@@ -46,7 +46,8 @@ pub fn cases() -> Vec<Case> {
             } else {
                 &Tile::MANY[..]
             };
-            for &tile in tiles {
+            let lanes = (factors == factors.in_registers()).then_some(&Tile::Lanes);
+            for &tile in tiles.iter().chain(lanes) {
                 let by_fours = taps[3].is_multiple_of(4);
                 let kernel = Conv3d {
                     weight,

@@ -12,7 +12,7 @@ mod reference;
 pub use cases::{Case, cases};
 pub use reference::{Operands, reference};
 
-/// A variant. [`Tile::FewRows`] does not exist here.
+/// A variant. [`Tile::FewRows`] does not exist here; for [`Tile::Lanes`] see [`Tile::in_registers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv3d {
     /// Format of the weight.
@@ -85,7 +85,10 @@ impl Kernel for Conv3d {
         let mut all = Vec::new();
         for weight in WeightType::all() {
             for factors in Factors::ALL {
-                for tile in Tile::MANY {
+                for tile in Tile::MANY.into_iter().chain([Tile::Lanes]) {
+                    if tile.in_registers() && factors != factors.in_registers() {
+                        continue;
+                    }
                     for by_fours in [false, true] {
                         all.push(Self {
                             weight,
@@ -102,8 +105,8 @@ impl Kernel for Conv3d {
 
     fn shader(&self) -> Shader {
         let text = Text::new(include_str!("kernel.wgsl"))
-            .weight(self.weight)
-            .floats(self.factors, self.factors)
+            .weight_by_fours(self.weight, self.by_fours && self.tile == Tile::Lanes)
+            .floats(self.factors, self.tile.held_weight(self.weight, self.factors))
             .tile(self.tile, self.factors, false)
             .constant("BY_FOURS", self.by_fours);
         Shader {

@@ -100,6 +100,7 @@ impl Kernel for GroupedLinear {
             .weight(self.weight)
             .floats(self.factors, self.factors)
             .activation(self.activation)
+            .x_by_fours(false)
             .constant("FROM_TOKENS", self.from_tokens)
             .tile(Self::TILE, self.factors, false);
         let source = if self.from_tokens { "tokens" } else { "places" };

@@ -40,6 +40,7 @@ pub fn cases() -> Vec<Case> {
         }));
     };
     let (tiled, square, few) = (&Tile::MANY[..], &[Tile::Square][..], &[Tile::FewRows][..]);
+    let lanes = &[Tile::Lanes][..];
     // Every type through each of the ways to load it, with more than one block; where blocks allow, a K that is no
     // multiple of anything.
     for weight in WeightType::all() {
@@ -104,8 +105,22 @@ pub fn cases() -> Vec<Case> {
         case(f32, Epilogue::Apart, [5, 24, 300], flags::BIAS, sliced, few);
     }
     case(f32, Epilogue::Apart, [33, 192, 64], 0, false, tiled);
+    // Lanes take a K of fours.
+    for weight in WeightType::all() {
+        for factors in [Factors::F32, Factors::PackedF16] {
+            let shape = [45, 71, weight.whole(weight.whole(1).max(8) + 4)];
+            case(float(weight, factors), plain, shape, flags::BIAS, true, lanes);
+        }
+    }
+    for epilogue in Epilogue::ALL {
+        case(bf16, epilogue, [33, 29, 52], flags::BIAS, true, lanes);
+        case(f32, epilogue, [1, 1, 4], 0, false, lanes);
+    }
+    case(f32, Epilogue::Residual, [70, 66, 96], EVERYTHING, true, lanes);
+    case(bf16, Epilogue::Apart, [70, 132, 36], flags::BIAS, true, lanes);
     case(Arithmetic::Int8, plain, [140, 31, 37], flags::BIAS, true, &[Tile::Tall]);
-    case(Arithmetic::Int8, plain, [8, 130, 1024], 0, false, &Tile::ALL);
+    case(Arithmetic::Int8, plain, [8, 130, 1024], 0, false, tiled);
+    case(Arithmetic::Int8, plain, [8, 130, 1024], 0, false, few);
     case(f32, Epilogue::Residual, [129, 65, 17], GATE, false, tiled);
     case(f32, Epilogue::Residual, [17, 12, 48], EVERYTHING, true, tiled);
     case(f32, plain, [256, 256, 256], flags::BIAS, false, &[Tile::Large]);

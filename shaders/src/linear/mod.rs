@@ -62,6 +62,8 @@ pub enum Tile {
     Flat,
     /// Up to [`FEW_ROWS`] rows x 4 columns, 64 invocations along K.
     FewRows,
+    /// 32 rows x 32 columns in the registers of eight lanes: for drivers on the processor. K is a multiple of four.
+    Lanes,
 }
 
 /// Most rows of [`Tile::FewRows`].
@@ -69,9 +71,16 @@ pub const FEW_ROWS: u32 = 8;
 
 impl Tile {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Square, Self::Large, Self::Tall, Self::Flat, Self::FewRows];
+    pub const ALL: [Self; 6] = [
+        Self::Square,
+        Self::Large,
+        Self::Tall,
+        Self::Flat,
+        Self::FewRows,
+        Self::Lanes,
+    ];
 
-    /// Those with rows and columns.
+    /// Those through workgroup memory.
     pub const MANY: [Self; 4] = [Self::Square, Self::Large, Self::Tall, Self::Flat];
 
     /// The choice for an output of `m` x `n`; [`Self::Large`] from `large_from` elements on.
@@ -96,6 +105,19 @@ impl Tile {
         }
     }
 
+    /// Whether factors are multiplied as they are loaded: such tiles exist for [`Factors::in_registers`] alone.
+    pub fn in_registers(self) -> bool {
+        matches!(self, Self::FewRows | Self::Lanes)
+    }
+
+    /// How weights are held: in lanes those that are f16 already need no rounding.
+    pub(crate) fn held_weight(self, weight: WeightType, factors: Factors) -> Factors {
+        match (self, weight) {
+            (Self::Lanes, WeightType::F16) => Factors::F32,
+            _ => factors,
+        }
+    }
+
     /// As part of a shader's name.
     pub fn name(self) -> &'static str {
         match self {
@@ -104,6 +126,7 @@ impl Tile {
             Self::Tall => "tall",
             Self::Flat => "flat",
             Self::FewRows => "few_rows",
+            Self::Lanes => "lanes",
         }
     }
 
@@ -113,6 +136,7 @@ impl Tile {
             Self::Large => (16, 8, 2),
             Self::Tall => (16, 8, 1),
             Self::Flat => (4, 32, 1),
+            Self::Lanes => (4, 8, 1),
             Self::FewRows => (1, 1, 1),
         };
         Layout { down, across, quads }
@@ -141,6 +165,7 @@ impl Tile {
     pub(crate) fn invocations(self, factors: Factors) -> u32 {
         match self {
             Self::FewRows => 64,
+            Self::Lanes => 8,
             _ if factors.matrix().is_some() => factors.lanes() * self.roles(factors).iter().product::<u32>(),
             _ => self.layout().down * self.layout().across,
         }
@@ -158,13 +183,14 @@ impl Tile {
     }
 }
 
-/// The 128 invocations of a tile, each with 8 rows and 4 `quads` columns of the output.
+/// Parts of 8 rows and 4 `quads` columns of the output that make a tile: each one of 128 invocations has, except in
+/// [`Tile::Lanes`], where lanes hold whole rows.
 pub(crate) struct Layout {
-    /// Invocations along the rows.
+    /// Parts along the rows.
     pub(crate) down: u32,
-    /// Invocations along the columns.
+    /// Parts along the columns.
     pub(crate) across: u32,
-    /// Groups of four columns of an invocation.
+    /// Groups of four columns of a part.
     pub(crate) quads: u32,
 }
 
@@ -224,7 +250,7 @@ pub struct Linear {
     pub arithmetic: Arithmetic,
     /// See [`Epilogue`].
     pub epilogue: Epilogue,
-    /// See [`Tile`]; few rows are multiplied in registers ([`Factors::in_registers`]).
+    /// See [`Tile`]. There are no [`Tile::Lanes`] of bytes.
     pub tile: Tile,
 }
 
@@ -279,7 +305,12 @@ impl Kernel for Linear {
             for epilogue in Epilogue::ALL {
                 for tile in Tile::ALL {
                     let factors = arithmetic.factors();
-                    if tile == Tile::FewRows && factors != factors.in_registers() {
+                    let exists = match tile {
+                        Tile::Lanes => arithmetic != Arithmetic::Int8 && factors == factors.in_registers(),
+                        Tile::FewRows => factors == factors.in_registers(),
+                        _ => true,
+                    };
+                    if !exists {
                         continue;
                     }
                     all.push(Self {
@@ -308,12 +339,13 @@ impl Kernel for Linear {
             .constant("TIMES", self.epilogue == Epilogue::GeluTanhTimes)
             .constant("APART", self.epilogue == Epilogue::Apart)
             .constant("RESIDUAL", self.epilogue == Epilogue::Residual)
+            .x_by_fours(self.tile == Tile::Lanes)
             .activation(activation);
         text = match self.arithmetic {
             Arithmetic::Float { weight, factors } => text
                 .snippet("operands", include_str!("f32.wgsl"))
-                .weight(weight)
-                .floats(factors, factors),
+                .weight_by_fours(weight, self.tile == Tile::Lanes)
+                .floats(factors, self.tile.held_weight(weight, factors)),
             Arithmetic::Int8 => text.snippet("operands", include_str!("int8.wgsl")).bytes(),
         };
         if self.tile != Tile::FewRows {

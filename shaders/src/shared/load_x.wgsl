@@ -1,3 +1,5 @@
+alias XElement = Number;
+
 // Of the row of x that begins at `row`: elements k to k + 3, zero from depth() on.
 fn load_x(row: u32, k: u32) -> vec4<Number> {
     if k + 4u <= depth() {

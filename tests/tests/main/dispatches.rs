@@ -22,6 +22,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     large_from: 1 << 19,
     features: Features {
         subgroup: false,
+        subgroup8: false,
         f16: false,
         matrix8: false,
         matrix16: false,

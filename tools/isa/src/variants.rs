@@ -14,9 +14,9 @@ const FORMATS: [&str; 5] = ["f32", "f16", "q8_0", "q4_k", "int8"];
 /// Parts of names of epilogues, of which none is measured: they come once a tile.
 const EPILOGUES: [&str; 5] = ["silu", "gelu_tanh", "gelu_erf", "gelu_tanh_times", "residual"];
 
-/// Parts of names of what these chips do not run, or seldom: attention's tiles for drivers on the processor, loads of
-/// single numbers, for sizes that no model has, and matrices for subgroups of 32.
-const ELSEWHERE: [&str; 5] = ["8x8", "single", "singly", "matrix8", "matrix16"];
+/// Parts of names of what these chips do not run, or seldom: tiles for drivers on the processor, loads of single numbers,
+/// for sizes that no model has, and matrices for subgroups of 32.
+const ELSEWHERE: [&str; 6] = ["8x8", "lanes", "single", "singly", "matrix8", "matrix16"];
 
 /// The kernel of a variant: the first part of its name.
 pub(crate) fn kernel(variant: &str) -> &str {

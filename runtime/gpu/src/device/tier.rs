@@ -69,6 +69,7 @@ impl Tier {
     pub fn limit(self, features: Features) -> Features {
         Features {
             subgroup: features.subgroup && self >= Self::Subgroup,
+            subgroup8: features.subgroup8 && self >= Self::Subgroup,
             f16: features.f16 && self >= Self::F16,
             matrix8: features.matrix8 && self >= Self::Matrix,
             matrix16: features.matrix16 && self >= Self::Matrix,
@@ -97,6 +98,7 @@ pub(super) fn offered(adapter: &wgpu::Adapter) -> Features {
     };
     Features {
         subgroup,
+        subgroup8: subgroup && adapter.get_info().subgroup_min_size >= 8,
         f16,
         matrix8: matrix(8),
         matrix16: matrix(16),
@@ -145,6 +147,7 @@ mod tests {
     fn a_tier_is_a_ceiling() {
         let all = Features {
             subgroup: true,
+            subgroup8: true,
             f16: true,
             matrix8: true,
             matrix16: true,

@@ -330,14 +330,15 @@ impl<'g> Emitter<'g> {
         Ok(())
     }
 
-    /// The tile of a product of `shape` (M, N, K of the whole operation): the one that the table has, else `rule`. A
-    /// tile that is none of [`Tile::MANY`] may sum in another order: there the rule decides.
+    /// The tile of a product of `shape` (M, N, K of the whole operation): the one that the table has, else `rule`. Few
+    /// rows, which are summed in another order, are left to the rule; so are lanes, which not every shape of a class takes.
     pub(super) fn tile(&mut self, product: Product, shape: [usize; 3], rule: Tile) -> Tile {
-        if !Tile::MANY.contains(&rule) {
+        if rule == Tile::FewRows {
             return rule;
         }
         let key = Key::new(product, shape.map(|size| size as u32));
         let measured = self.table.get(&key);
+        let measured = measured.filter(|tile| *tile != Tile::Lanes || rule == Tile::Lanes);
         let tile = measured.unwrap_or(rule);
         let work = 2 * shape.iter().map(|size| *size as u64).product::<u64>();
         match self.choices.iter_mut().find(|choice| choice.key == key) {

@@ -32,7 +32,7 @@ impl Product {
         tile.workgroups(factors, m, n)
     }
 
-    /// Its kernel with a tile of [`Tile::MANY`].
+    /// Its kernel with a tile that has rows and columns.
     pub(super) fn shader(self, tile: Tile) -> Shader {
         match self {
             Self::Linear(arithmetic) => Linear {

@@ -117,7 +117,9 @@ fn kernels() -> &'static str {
         let tiles = Factors::ALL.into_iter().flat_map(|factors| {
             let float = linear(WeightType::F32, factors);
             let products = [float, conv3d(factors, true), conv3d(factors, false)];
-            products.into_iter().flat_map(|p| Tile::MANY.map(|tile| (p, tile)))
+            let lanes = (factors == factors.in_registers()).then_some(Tile::Lanes);
+            let tiles = Tile::MANY.into_iter().chain(lanes);
+            tiles.flat_map(move |tile| products.map(|p| (p, tile)))
         });
         let bytes = Tile::MANY.map(|tile| (Product::Linear(Arithmetic::Int8), tile));
         let all = formats.chain(tiles).chain(bytes);

@@ -40,7 +40,8 @@ impl Table {
 
     /// The table of these words; those that name no tile with rows and columns are left out.
     pub(super) fn from_words(words: BTreeMap<String, String>) -> Self {
-        let tile = |name: &str| Tile::MANY.into_iter().find(|t| t.name() == name);
+        let tiles = || Tile::MANY.into_iter().chain([Tile::Lanes]);
+        let tile = |name: &str| tiles().find(|t| t.name() == name);
         let entries = words.into_iter().filter_map(|(key, name)| Some((key, tile(&name)?)));
         Self(entries.take(MOST).collect())
     }

@@ -17,6 +17,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     subgroup: 0,
     features: Features {
         subgroup: false,
+        subgroup8: false,
         f16: false,
         matrix8: false,
         matrix16: false,

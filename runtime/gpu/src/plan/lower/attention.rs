@@ -61,7 +61,10 @@ impl Emitter<'_> {
         };
         let (head_dim, round) = (shape.head_dim as u32, self.rounds());
         let device = self.capabilities;
-        let tile = Tile::choose(head_dim, round, device.software, device.features, device.subgroup);
+        let tile = match self.in_lanes() && op.bias.is_none() && Tile::Lanes.serves(head_dim, round) {
+            true => Tile::Lanes,
+            false => Tile::choose(head_dim, round, device.software, device.features, device.subgroup),
+        };
         let kernel = attention::Attention::choose(head_dim, tile, round);
         let max = self.capabilities.max_binding;
         let fits = [views.q, views.k, views.v].iter().all(|v| v.size <= max);

@@ -83,6 +83,28 @@ impl Emitter<'_> {
         self.pieces_in_slice(columns, TILE_COLUMNS, fewest)
     }
 
+    /// Whether kernels in lanes ([`Tile::Lanes`]) are the fastest where they can be used.
+    pub(super) fn in_lanes(&self) -> bool {
+        self.capabilities.software && self.capabilities.features.subgroup8
+    }
+
+    /// The tile of a layer of `m` rows and `n` columns, by rule.
+    pub(super) fn linear_tile(&self, op: &Linear, m: usize, n: usize) -> Tile {
+        // Lanes load numbers, and those of a row by fours.
+        match self.in_lanes() && op.weight.k.is_multiple_of(4) && !op.quantizes() {
+            true => Tile::Lanes,
+            false => Tile::choose(m as u32, n as u32, self.large_from()),
+        }
+    }
+
+    /// How a tile holds the factors of products with weights.
+    fn factors_in(&self, tile: Tile) -> Factors {
+        match tile.in_registers() {
+            true => self.factors().in_registers(),
+            false => self.factors(),
+        }
+    }
+
     /// How a layer multiplies, and its x in the form for that, with its columns.
     pub(super) fn factors_of(&mut self, op: &Linear, tile: Tile) -> Result<(linear::Arithmetic, View, usize)> {
         let (k, rotation) = (op.weight.k, op.weight.rotation());
@@ -90,10 +112,9 @@ impl Emitter<'_> {
             let x = self.prepared(op.x, QuantizeRows::Int8(rotation))?;
             return Ok((linear::Arithmetic::Int8, x, quantize_rows::words(k as u32) as usize));
         }
-        let factors = match (op.precise, tile) {
-            (true, _) => Factors::F32,
-            (false, Tile::FewRows) => self.factors().in_registers(),
-            (false, _) => self.factors(),
+        let factors = match op.precise {
+            true => Factors::F32,
+            false => self.factors_in(tile),
         };
         let arithmetic = linear::Arithmetic::Float {
             weight: stored(&op.weight),
@@ -106,8 +127,8 @@ impl Emitter<'_> {
         let node = self.graph.node(value);
         let (m, n, k) = (node.rows(), op.weight.n(), op.weight.k);
         let cost = self.graph.cost(value);
-        let tile = Tile::choose(m as u32, n as u32, self.large_from());
-        let (arithmetic, x, x_columns) = self.factors_of(op, tile)?;
+        let rule = self.linear_tile(op, m, n);
+        let (arithmetic, x, x_columns) = self.factors_of(op, rule)?;
         let bias = op.bias.map(|v| self.view(v));
         let (epilogue, residual, gate) = match op.epilogue {
             Epilogue::Activation(a) => (linear::Epilogue::Activation(activation(a)), None, None),
@@ -124,7 +145,7 @@ impl Emitter<'_> {
         let kernel = linear::Linear {
             arithmetic,
             epilogue,
-            tile: self.tile(Product::Linear(arithmetic), [m, n, k], tile),
+            tile: self.tile(Product::Linear(arithmetic), [m, n, k], rule),
         };
         let mut operands = vec![(x, x_columns), (out, n)];
         operands.extend(residual.map(|v| (v, n)));
@@ -184,13 +205,16 @@ impl Emitter<'_> {
         let cache = op.cache.map(|v| self.view(v));
         let bias = op.bias.map(|v| self.view(v));
         let residual = op.residual.map(|v| self.view(v));
-        let (weight, factors, by_fours) = (stored(&op.weight), self.factors(), input[3].is_multiple_of(4));
+        let rule = match self.in_lanes() {
+            true => Tile::Lanes,
+            false => conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.large_from()),
+        };
+        let (weight, factors, by_fours) = (stored(&op.weight), self.factors_in(rule), input[3].is_multiple_of(4));
         let product = Product::Conv3d {
             weight,
             factors,
             by_fours,
         };
-        let rule = conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.large_from());
         let kernel = conv3d::Conv3d {
             weight,
             factors,

@@ -1,7 +1,7 @@
 //! Operations that a model names together, in one dispatch.
 
 use kinora_graph::{Activation, Epilogue, Linear, Op, QkNormRope, Result, Value};
-use kinora_shaders::linear::{self, Tile};
+use kinora_shaders::linear;
 use kinora_shaders::{flags, norm, qk_norm_rope};
 
 use super::super::arena::ALIGNMENT;
@@ -83,7 +83,7 @@ impl<'g> Emitter<'g> {
         let node = self.graph.node(values[0]);
         let (m, width) = (node.rows() as u32, node.columns() as u32);
         let n = width * values.len() as u32;
-        let tile = Tile::choose(m, n, self.large_from());
+        let tile = self.linear_tile(op, node.rows(), n as usize);
         let (arithmetic, x, _) = self.factors_of(op, tile)?;
         let kernel = linear::Linear {
             arithmetic,

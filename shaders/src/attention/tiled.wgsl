@@ -1,0 +1,212 @@
+// A workgroup takes 64 queries of a head and walks over the keys, 64 at a time. It has SIDE x SIDE invocations;
+// invocation (r, c) has queries r, r + SIDE, … (EACH of them), and in turn
+//   scores: keys c, c + SIDE, … (EACH of them), summed along the head, of which 16 elements of q and of k at a time
+//           pass through workgroup memory;
+//   output: vectors c, c + SIDE, … of the head (PIECES of them), in registers; v passes through the same memory.
+// In between, probabilities go from the one to the other by workgroup memory, those of 32 keys at a time.
+// What an invocation keeps lies in arrays of which every index is a constant: registers.
+// Slots of four keys whose values are in workgroup memory at a time.
+const SLOTS: u32 = 128u / (SIDE * PIECES);
+const OUTPUTS: u32 = EACH * PIECES;
+
+// Vectors along the head. While scores are computed, 2 EACH lines for each of 4 vectors: queries, then keys. Then the
+// values of 4 SLOTS keys, of PIECES lines each.
+var<workgroup> tile: array<array<vec4<f32>, SIDE>, 8u * EACH>;
+// Vectors of four keys: 8 slots of each query.
+var<workgroup> probabilities: array<array<array<vec4<f32>, 8>, SIDE>, EACH>;
+
+// The scores of a query and four keys as the softmax sees them; beyond the last key, its score again.
+fn finish_scores(dots: vec4<f32>, row: u32, first_key: u32, head: u32) -> vec4<f32> {
+    var s = dots * params.scale;
+    if (params.flags & (HAS_BIAS | HAS_MASK)) != 0u {
+        let keys = min(first_key + vec4<u32>(0u, 1u, 2u, 3u) * SIDE, vec4<u32>(params.key_length - 1u));
+        if (params.flags & HAS_BIAS) != 0u {
+            let query = params.first_query + min(row, params.queries - 1u);
+            let i = (keys + (params.query_length - 1u - query)) * params.heads + head;
+            s += vec4<f32>(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
+        }
+        if (params.flags & HAS_MASK) != 0u {
+            s += vec4<f32>(mask[keys.x], mask[keys.y], mask[keys.z], mask[keys.w]);
+        }
+    }
+    return clamp(s, vec4<f32>(LOWEST), vec4<f32>(-LOWEST));
+}
+
+@compute @workgroup_size(SIDE * SIDE)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let head = group.y;
+    let width = params.heads * params.head_dim;
+    // First element of this batch and head in q and out (from the first query on), and in k and v.
+    let out_place = (group.z * params.query_length + params.first_query) * width + head * params.head_dim;
+    let key_place = group.z * params.key_length * width + head * params.head_dim;
+    let first_query = group.x * 64u;
+    let last_query = params.queries - 1u;
+    let last_key = params.key_length - 1u;
+
+    let r = thread / SIDE;
+    let c = thread % SIDE;
+    // What it loads of q and k: a vector of every (SIDE² / 4)th row.
+    let load_row = thread / 4u;
+    let load_vector = thread % 4u;
+
+    // Of each query: the highest score of all invocations, the sum of this one's probabilities, the output.
+    var highest: array<vec4<f32>, GROUPS>;
+    var sum: array<vec4<f32>, GROUPS>;
+    var output: array<vec4<f32>, OUTPUTS>;
+    //#repeat $i GROUPS
+    highest[$i] = vec4<f32>(LOWEST);
+    //#end
+
+    for (var key0 = 0u; key0 < params.key_length; key0 += 64u) {
+        // Scores.
+        var scores = array<vec4<f32>, EACH * GROUPS>();
+        for (var d0 = 0u; d0 < params.head_dim; d0 += 16u) {
+            let d = d0 + load_vector * 4u;
+            for (var row = load_row; row < 64u; row += SIDE * SIDE / 4u) {
+                let line = load_vector * 2u * EACH + row / SIDE;
+                let query = min(first_query + row, last_query);
+                tile[line][row % SIDE] = rounded(load_q(out_place + query * width, d));
+                let key = min(key0 + row, last_key);
+                tile[line + EACH][row % SIDE] = rounded(load_k(key_place + key * width, d));
+            }
+            workgroupBarrier();
+            // Not a constant count, lest the loop be unrolled whole: that would be a lot of code.
+            let vectors = min(4u, (params.head_dim - d0 + 3u) / 4u);
+            for (var vector = 0u; vector < vectors; vector++) {
+                let line = vector * 2u * EACH;
+                //#repeat $g GROUPS
+                let keys$g = transpose(mat4x4<f32>(
+                    tile[line + EACH + $gu * 4u][c],
+                    tile[line + EACH + $gu * 4u + 1u][c],
+                    tile[line + EACH + $gu * 4u + 2u][c],
+                    tile[line + EACH + $gu * 4u + 3u][c],
+                ));
+                //#end
+                //#repeat $i EACH
+                {
+                    let query = tile[line + $iu][r];
+                    //#repeat $g GROUPS
+                    scores[$iu * GROUPS + $gu] += query.x * keys$g[0];
+                    scores[$iu * GROUPS + $gu] += query.y * keys$g[1];
+                    scores[$iu * GROUPS + $gu] += query.z * keys$g[2];
+                    scores[$iu * GROUPS + $gu] += query.w * keys$g[3];
+                    //#end
+                }
+                //#end
+            }
+            workgroupBarrier();
+        }
+
+        // The new maximum, and how much all that came before shrinks.
+        var top = highest;
+        //#repeat $g GROUPS
+        let first_key$g = key0 + c + $gu * 4u * SIDE;
+        //#repeat $i EACH
+        {
+            let s = finish_scores(scores[$iu * GROUPS + $gu], first_query + r + $iu * SIDE, first_key$g, head);
+            scores[$iu * GROUPS + $gu] = s;
+            top[$iu / 4u][$iu % 4u] = max(top[$iu / 4u][$iu % 4u], max(max(s.x, s.y), max(s.z, s.w)));
+        }
+        //#end
+        //#end
+        //#repeat $g GROUPS
+        probabilities[$gu * SIDE / 8u + c / 8u][r][c % 8u] = top[$g];
+        //#end
+        workgroupBarrier();
+        // So many slots have a key, and of the invocations of a row no more.
+        let used = min(16u, params.key_length - key0);
+        for (var other = 0u; other < min(SIDE, used); other++) {
+            //#repeat $g GROUPS
+            top[$g] = max(top[$g], probabilities[$gu * SIDE / 8u + other / 8u][r][other % 8u]);
+            //#end
+        }
+        //#repeat $g GROUPS
+        let shrink$g = exp_below4(highest[$g] - top[$g]);
+        sum[$g] *= shrink$g;
+        //#repeat $i 4
+        //#repeat $p PIECES
+        output[($gu * 4u + $iu) * PIECES + $pu] *= shrink$g[$i];
+        //#end
+        //#end
+        //#end
+        highest = top;
+        //#repeat $g GROUPS
+        let inside$g = first_key$g + vec4<u32>(0u, 1u, 2u, 3u) * SIDE <= vec4<u32>(last_key);
+        //#repeat $i EACH
+        {
+            let p = exp_below4(scores[$iu * GROUPS + $gu] - top[$iu / 4u][$iu % 4u]);
+            let counted = select(vec4<f32>(0.0), p, inside$g);
+            scores[$iu * GROUPS + $gu] = counted;
+            sum[$iu / 4u][$iu % 4u] += counted.x + counted.y + counted.z + counted.w;
+        }
+        //#end
+        //#end
+
+        // Output. Slot s has the keys of group s / SIDE of invocations (r, s % SIDE).
+        for (var slot0 = 0u; slot0 < used; slot0 += SLOTS) {
+            // All have read what these probabilities overwrite.
+            workgroupBarrier();
+            //#repeat $g GROUPS
+            if slot0 % 8u == 0u && ($gu * SIDE + c) / 8u == slot0 / 8u {
+                //#repeat $i EACH
+                probabilities[$i][r][c % 8u] = scores[$iu * GROUPS + $gu];
+                //#end
+            }
+            //#end
+            for (var place = thread; place < 8u * EACH * SIDE; place += SIDE * SIDE) {
+                let row = place / (SIDE * PIECES);
+                let slot = slot0 + row / 4u;
+                let key = min(key0 + (slot / SIDE * 4u + row % 4u) * SIDE + slot % SIDE, last_key);
+                let value = load_v(key_place + key * width, place % (SIDE * PIECES) * 4u);
+                tile[place / SIDE][place % SIDE] = rounded(value);
+            }
+            workgroupBarrier();
+            for (var slot = 0u; slot < min(SLOTS, used - slot0); slot++) {
+                //#repeat $i EACH
+                let p$i = probabilities[$i][r][slot0 % 8u + slot];
+                //#end
+                //#repeat $j 4
+                {
+                    //#repeat $p PIECES
+                    let value$p = tile[(slot * 4u + $ju) * PIECES + $pu][c];
+                    //#end
+                    //#repeat $i EACH
+                    //#repeat $p PIECES
+                    output[$iu * PIECES + $pu] += p$i[$j] * value$p;
+                    //#end
+                    //#end
+                }
+                //#end
+            }
+        }
+        workgroupBarrier();
+    }
+
+    // The whole sums.
+    //#repeat $g GROUPS
+    probabilities[$gu * SIDE / 8u + c / 8u][r][c % 8u] = sum[$g];
+    //#end
+    workgroupBarrier();
+    for (var step = SIDE / 2u; step > 0u; step >>= 1u) {
+        if c < step {
+            let other = c + step;
+            //#repeat $g GROUPS
+            probabilities[$gu * SIDE / 8u + c / 8u][r][c % 8u] += probabilities[$gu * SIDE / 8u + other / 8u][r][other % 8u];
+            //#end
+        }
+        workgroupBarrier();
+    }
+    //#repeat $g GROUPS
+    let total$g = probabilities[$gu * SIDE / 8u][r][0];
+    //#repeat $i 4
+    {
+        let query = first_query + r + ($gu * 4u + $iu) * SIDE;
+        if query <= last_query {
+            //#repeat $p PIECES
+            store(out_place + query * width, ($pu * SIDE + c) * 4u, output[($gu * 4u + $iu) * PIECES + $pu] / total$g[$i]);
+            //#end
+        }
+    }
+    //#end
+    //#end
+}
