@@ -1,5 +1,4 @@
-// `MatrixA`, `MatrixB` and `MatrixSum` of SIZE x SIZE.
-//#include unit
+//#include matrices
 
 // Vectors of four of a matrix.
 const QUADS: u32 = SIZE * SIZE / 4u;

@@ -107,22 +107,23 @@ impl Kernel for Peak {
     }
 
     fn shader(&self) -> Shader {
+        let text = match self.factors().matrix() {
+            None => Text::new(include_str!("kernel.wgsl")).snippet("body", include_str!("numbers.wgsl")),
+            Some(size) => Text::new(include_str!("kernel.wgsl"))
+                .snippet("body", include_str!("matrix.wgsl"))
+                .constant("SUBGROUPS", SUBGROUPS)
+                .matrices(size),
+        };
         let (name, unit) = match self {
             Self::F32 => ("peak.f32", include_str!("f32.wgsl")),
             Self::F16 => ("peak.f16", include_str!("f16.wgsl")),
             Self::Dot4 => ("peak.dot4", include_str!("dot4.wgsl")),
-            Self::Matrix8 => ("peak.matrix8", include_str!("matrix8.wgsl")),
-            Self::Matrix16 => ("peak.matrix16", include_str!("matrix16.wgsl")),
+            Self::Matrix8 => ("peak.matrix8", ""),
+            Self::Matrix16 => ("peak.matrix16", ""),
         };
-        let body = match self.factors().matrix() {
-            None => include_str!("numbers.wgsl"),
-            Some(_) => include_str!("matrix.wgsl"),
-        };
-        let text = Text::new(include_str!("kernel.wgsl"))
+        let text = text
             .constant("INVOCATIONS", INVOCATIONS)
             .constant("STEPS", STEPS)
-            .constant("SUBGROUPS", SUBGROUPS)
-            .snippet("body", body)
             .snippet("unit", unit)
             .with(self.factors().needs());
         Shader {

@@ -330,21 +330,24 @@ impl<'g> Emitter<'g> {
         Ok(())
     }
 
-    /// The tile of a product of `shape` (M, N, K of the whole operation): the one that the table has, else `rule`. Few
-    /// rows, which are summed in another order, are left to the rule.
+    /// The tile of a product of `shape` (M, N, K of the whole operation): the one that the table has, else `rule`. A
+    /// tile that is none of [`Tile::MANY`] may sum in another order: there the rule decides.
     pub(super) fn tile(&mut self, product: Product, shape: [usize; 3], rule: Tile) -> Tile {
-        if rule == Tile::FewRows {
+        if !Tile::MANY.contains(&rule) {
             return rule;
         }
         let key = Key::new(product, shape.map(|size| size as u32));
         let measured = self.table.get(&key);
         let tile = measured.unwrap_or(rule);
-        if !self.choices.iter().any(|choice| choice.key == key) {
-            self.choices.push(Choice {
+        let work = 2 * shape.iter().map(|size| *size as u64).product::<u64>();
+        match self.choices.iter_mut().find(|choice| choice.key == key) {
+            Some(choice) => choice.work += work,
+            None => self.choices.push(Choice {
                 key,
                 tile,
                 measured: measured.is_some(),
-            });
+                work,
+            }),
         }
         tile
     }

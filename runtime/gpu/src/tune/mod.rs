@@ -64,13 +64,13 @@ impl Tuner {
         let mut found = Table::default();
         let mut result = Ok(());
         for (index, choice) in choices.iter().enumerate() {
+            if control.cancelled() {
+                result = Err(Error::Cancelled);
+                break;
+            }
             if began.elapsed() > PATIENCE {
                 let left = choices.len() - index;
                 tracing::info!("{left} classes of products are left to be measured next time");
-                break;
-            }
-            if control.cancelled() {
-                result = Err(Error::Cancelled);
                 break;
             }
             match measure::fastest(&self.device, choice, memory) {

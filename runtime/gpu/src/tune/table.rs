@@ -55,4 +55,6 @@ pub struct Choice {
     pub tile: Tile,
     /// Whether the table said so, and not the rule.
     pub measured: bool,
+    /// Multiply-adds times two of all products of the class.
+    pub work: u64,
 }
