@@ -18,7 +18,7 @@ pub enum Lanes {
 
 impl Lanes {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::L1, Self::L16, Self::L64, Self::L256];
+    pub const ALL: [Self; 4] = [Self::L16, Self::L64, Self::L256, Self::L1];
 
     /// Elements of a row that an invocation keeps in registers; what a row has beyond that is read again.
     pub(crate) const HELD: u32 = 24;

@@ -12,7 +12,7 @@ const HEAVY: [&str; 5] = ["linear", "conv3d", "attention", "grouped_linear", "ma
 const FORMATS: [&str; 5] = ["f32", "f16", "q8_0", "q4_k", "int8"];
 
 /// Parts of names of epilogues, of which none is measured: they come once a tile.
-const EPILOGUES: [&str; 5] = ["silu", "gelu_tanh", "gelu_erf", "gelu_tanh_times", "residual"];
+const EPILOGUES: [&str; 6] = ["silu", "gelu_tanh", "gelu_erf", "gelu_tanh_times", "residual", "apart"];
 
 /// Parts of names of what these chips do not run, or seldom: tiles for drivers on the processor, loads of single numbers,
 /// for sizes that no model has, and matrices for subgroups of 32.
