@@ -78,6 +78,20 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// A small case of everything that attention by these matrices does: does a device compute it?
+pub fn trial(factors: Factors) -> Call {
+    let shape = [1, 35, 70, 2, 64];
+    let case = Case {
+        kernel: Attention::choose(shape[4], Tile::Matrices(factors), true).expect("a head that fits"),
+        shape,
+        flags: 0,
+        sliced: false,
+        size: 1.0,
+    };
+    // Nonsense is what is looked for.
+    case.call(1).tolerance(1e-2)
+}
+
 impl Case {
     /// The case with operands drawn from `seed`.
     pub fn call(&self, seed: u64) -> Call {

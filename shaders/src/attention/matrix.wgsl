@@ -4,31 +4,6 @@
 // be scaled in registers. Therefore probabilities are counted from a level that is raised only when a score is SLACK above
 // it: then the outputs, too, pass through workgroup memory. Levels are whole powers of two, so that raising one changes no
 // bit of a probability rounded to f16 (unless it is next to nothing).
-//#include common
-
-struct Params {
-    queries: u32,
-    first_query: u32,
-    query_length: u32,
-    key_length: u32,
-    heads: u32,
-    head_dim: u32,
-    batch: u32,
-    flags: u32,
-    scale: f32,
-    pad0: u32,
-    pad1: u32,
-    pad2: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> q: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> k: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> v: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> mask: array<f32>;
-@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
-
 //#include matrices
 
 const ROLES: u32 = 4u;

@@ -8,7 +8,7 @@ use crate::{Binding, Factors, Features, Kernel, Shader};
 
 mod cases;
 mod reference;
-pub use cases::{Case, cases};
+pub use cases::{Case, cases, trial};
 pub use reference::{Operands, reference};
 
 /// Upper bound of head_dim.
@@ -267,7 +267,10 @@ impl Attention {
         let blocks = KEYS * bound / 16;
         let loaders = blocks.min(invocations);
         let slices = (queries / KEYS).max(1);
-        let text = Text::new(include_str!("matrix.wgsl"))
+        let text = Text::new(include_str!("kernel.wgsl"))
+            .snippet("operands", include_str!("by_four.wgsl"))
+            .snippet("body", include_str!("matrix.wgsl"))
+            .constant("ROUND", true)
             .with(factors.needs())
             .matrices(size)
             .constant("KEYS", KEYS)

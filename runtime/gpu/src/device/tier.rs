@@ -2,7 +2,7 @@
 
 use kinora_graph::{Error, Result};
 use kinora_shaders::features::MATRIX_WORKGROUP_MEMORY;
-use kinora_shaders::{Factors, Features, linear};
+use kinora_shaders::{Call, Factors, Features, attention, linear};
 
 use super::{Device, DeviceClass};
 
@@ -114,10 +114,9 @@ pub(super) fn wgpu_features(features: Features) -> wgpu::Features {
     wanted
 }
 
-/// Those of `features` whose matrices multiply small integers exactly on this device.
+/// Those of `features` whose matrices multiply small integers exactly on this device, and attend rightly.
 pub(super) fn tested(device: &Device, features: Features) -> Features {
-    let works = |factors: Factors| {
-        let call = linear::exact(factors);
+    let right = |call: Call| {
         let found = device
             .probe(&call.shader, &call.params, call.workgroups, &call.operands)
             .and_then(|probe| {
@@ -125,13 +124,14 @@ pub(super) fn tested(device: &Device, features: Features) -> Features {
                 probe.read(call.out)
             });
         let why = match found {
-            Ok(found) if call.error(&found) == 0.0 => return true,
-            Ok(found) => format!("a product of integers is wrong by {:e}", call.error(&found)),
+            Ok(found) if call.error(&found) <= call.tolerance => return true,
+            Ok(found) => format!("{} is wrong by {:e}", call.name, call.error(&found)),
             Err(error) => error.to_string(),
         };
         tracing::warn!("{}: matrix units are left alone: {why}", device.description());
         false
     };
+    let works = |factors| right(linear::exact(factors)) && right(attention::trial(factors));
     Features {
         matrix8: features.matrix8 && works(Factors::Matrix8),
         matrix16: features.matrix16 && works(Factors::choose(true, features, device.subgroup)),
