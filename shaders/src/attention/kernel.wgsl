@@ -35,4 +35,19 @@ fn exp_below4(x: vec4<f32>) -> vec4<f32> {
     return select(exp(max(x, vec4<f32>(-87.0))), vec4<f32>(0.0), x < vec4<f32>(-87.0));
 }
 
+// What bias and mask add to the scores of a query and four keys; beyond the last key, what they add to that one.
+fn added(row: u32, any_keys: vec4<u32>, head: u32) -> vec4<f32> {
+    let keys = min(any_keys, vec4<u32>(params.key_length - 1u));
+    var s = vec4<f32>();
+    if (params.flags & HAS_BIAS) != 0u {
+        let query = params.first_query + min(row, params.queries - 1u);
+        let i = (keys + (params.query_length - 1u - query)) * params.heads + head;
+        s += vec4<f32>(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
+    }
+    if (params.flags & HAS_MASK) != 0u {
+        s += vec4<f32>(mask[keys.x], mask[keys.y], mask[keys.z], mask[keys.w]);
+    }
+    return s;
+}
+
 //#include body

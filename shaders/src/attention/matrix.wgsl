@@ -36,21 +36,6 @@ var<workgroup> sums: array<f32, INVOCATIONS>;
 // Whether this tile of keys has raised a level.
 var<workgroup> raised: bool;
 
-// What bias and mask add to the scores of a query and four keys.
-fn added(row: u32, first_key: u32, head: u32) -> vec4<f32> {
-    let keys = min(first_key + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.key_length - 1u));
-    var s = vec4<f32>();
-    if (params.flags & HAS_BIAS) != 0u {
-        let query = params.first_query + min(row, params.queries - 1u);
-        let i = (keys + (params.query_length - 1u - query)) * params.heads + head;
-        s += vec4<f32>(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
-    }
-    if (params.flags & HAS_MASK) != 0u {
-        s += vec4<f32>(mask[keys.x], mask[keys.y], mask[keys.z], mask[keys.w]);
-    }
-    return s;
-}
-
 @compute @workgroup_size(INVOCATIONS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -190,7 +175,8 @@ fn main(
             if extra {
                 for (var i = 0u; i < VECTORS; i++) {
                     let place = row * SCORE_STRIDE + share * VECTORS + i;
-                    let s = scores[place] * params.scale + added(first_query + row, key0 + (share * VECTORS + i) * 4u, head);
+                    let keys = key0 + (share * VECTORS + i) * 4u + vec4<u32>(0u, 1u, 2u, 3u);
+                    let s = scores[place] * params.scale + added(first_query + row, keys, head);
                     scores[place] = clamp(s * LOG2_E, vec4<f32>(LOWEST), vec4<f32>(-LOWEST));
                 }
                 workgroupBarrier();

@@ -19,15 +19,7 @@ var<workgroup> probabilities: array<array<array<vec4<f32>, 8>, SIDE>, EACH>;
 fn finish_scores(dots: vec4<f32>, row: u32, first_key: u32, head: u32) -> vec4<f32> {
     var s = dots * params.scale;
     if (params.flags & (HAS_BIAS | HAS_MASK)) != 0u {
-        let keys = min(first_key + vec4<u32>(0u, 1u, 2u, 3u) * SIDE, vec4<u32>(params.key_length - 1u));
-        if (params.flags & HAS_BIAS) != 0u {
-            let query = params.first_query + min(row, params.queries - 1u);
-            let i = (keys + (params.query_length - 1u - query)) * params.heads + head;
-            s += vec4<f32>(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
-        }
-        if (params.flags & HAS_MASK) != 0u {
-            s += vec4<f32>(mask[keys.x], mask[keys.y], mask[keys.z], mask[keys.w]);
-        }
+        s += added(row, first_key + vec4<u32>(0u, 1u, 2u, 3u) * SIDE, head);
     }
     return clamp(s, vec4<f32>(LOWEST), vec4<f32>(-LOWEST));
 }
