@@ -19,13 +19,20 @@ pub struct Features {
 }
 
 impl Features {
+    /// Nothing beyond core WebGPU.
+    pub const CORE: Self = Self {
+        subgroup: false,
+        subgroup8: false,
+        f16: false,
+        matrix8: false,
+        matrix16: false,
+    };
+
     /// What kernels need that share loads by broadcasts among eight lanes.
     pub(crate) const LANES: Self = Self {
         subgroup: true,
         subgroup8: true,
-        f16: false,
-        matrix8: false,
-        matrix16: false,
+        ..Self::CORE
     };
 
     /// These and `other`.

@@ -22,25 +22,26 @@ pub struct Case {
 /// The cases.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for tile in Tile::SCALAR {
-        let mut case = |round_f16, shape: [u32; 5], flags, sliced, size| {
-            let Some(kernel) = Attention::choose(shape[4], tile, round_f16) else {
-                return;
-            };
-            // Lanes take no bias.
-            let flags = if tile == Tile::Lanes {
-                flags & flags::MASK
-            } else {
-                flags
-            };
-            cases.push(Case {
-                kernel,
-                shape,
-                flags,
-                sliced,
-                size,
-            });
+    let mut add = |tile, round_f16, shape: [u32; 5], flags, sliced, size| {
+        let Some(kernel) = Attention::choose(shape[4], tile, round_f16) else {
+            return;
         };
+        // Lanes take no bias.
+        let flags = if tile == Tile::Lanes {
+            flags & flags::MASK
+        } else {
+            flags
+        };
+        cases.push(Case {
+            kernel,
+            shape,
+            flags,
+            sliced,
+            size,
+        });
+    };
+    for tile in Tile::SCALAR {
+        let mut case = |round_f16, shape, flags, sliced, size| add(tile, round_f16, shape, flags, sliced, size);
         for round_f16 in [false, true] {
             case(round_f16, [1, 150, 45, 2, 48], 0, true, 1.0);
             case(round_f16, [2, 33, 67, 3, 128], flags::BIAS | flags::MASK, false, 2.0);
@@ -59,16 +60,7 @@ pub fn cases() -> Vec<Case> {
         case(false, [1, 256, 256, 2, 128], 0, false, 1.0);
     }
     for factors in Factors::MATRICES {
-        let mut case = |shape: [u32; 5], flags, sliced, size| {
-            let kernel = Attention::choose(shape[4], Tile::Matrices(factors), true).expect("a head that fits");
-            cases.push(Case {
-                kernel,
-                shape,
-                flags,
-                sliced,
-                size,
-            });
-        };
+        let mut case = |shape, flags, sliced, size| add(Tile::Matrices(factors), true, shape, flags, sliced, size);
         case([1, 150, 45, 2, 48], 0, true, 1.0);
         case([2, 33, 67, 3, 128], flags::BIAS | flags::MASK, false, 2.0);
         case([1, 5, 40, 1, 92], flags::MASK, false, 1.0);

@@ -20,13 +20,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     software: false,
     subgroup: 0,
     large_from: 1 << 19,
-    features: Features {
-        subgroup: false,
-        subgroup8: false,
-        f16: false,
-        matrix8: false,
-        matrix16: false,
-    },
+    features: Features::CORE,
 };
 
 /// Norm, q with k and v, their norms, attention, its output; norm, q, its norm, attention, its output; norm, two layers;

@@ -15,13 +15,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     software: false,
     large_from: 1 << 19,
     subgroup: 0,
-    features: Features {
-        subgroup: false,
-        subgroup8: false,
-        f16: false,
-        matrix8: false,
-        matrix16: false,
-    },
+    features: Features::CORE,
 };
 
 #[test]

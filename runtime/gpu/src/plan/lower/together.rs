@@ -1,8 +1,7 @@
 //! Operations that a model names together, in one dispatch.
 
 use kinora_graph::{Activation, Epilogue, Linear, Op, QkNormRope, Result, Value};
-use kinora_shaders::linear;
-use kinora_shaders::{flags, norm, qk_norm_rope};
+use kinora_shaders::{flags, linear, norm, qk_norm_rope};
 
 use super::super::arena::ALIGNMENT;
 use super::super::emit::Emitter;
