@@ -114,7 +114,7 @@ impl Text {
     pub(crate) fn tile(mut self, tile: Tile, factors: Factors, b_columns_first: bool) -> Self {
         let [rows, columns] = tile.size(factors);
         let invocations = tile.invocations(factors);
-        // Along K at a time. Matrices are done with fewer sooner.
+        // Elements along K between barriers: matrix units are done with as many sooner, and take more.
         let step = if factors.matrix().is_some() { 32 } else { 16 };
         let gemm = match factors.matrix() {
             None if tile == Tile::Lanes => {
