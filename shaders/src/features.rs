@@ -1,8 +1,5 @@
 //! What shaders need, and devices have, beyond core WebGPU.
 
-/// Workgroup memory in bytes that shaders may take where they need matrices.
-pub const MATRIX_WORKGROUP_MEMORY: u32 = 32 << 10;
-
 /// A set of features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Features {
@@ -50,6 +47,17 @@ impl Features {
     /// Whether there are cooperative matrices of any size.
     pub fn matrices(self) -> bool {
         self.matrix8 || self.matrix16
+    }
+
+    /// Workgroup memory in bytes that shaders may take where they need these: what all devices have that offer them.
+    pub fn workgroup_memory(self) -> u32 {
+        if self.matrix16 {
+            48 << 10
+        } else if self.matrix8 {
+            32 << 10
+        } else {
+            16 << 10
+        }
     }
 
     /// Whether a device with these features runs what needs `other`.

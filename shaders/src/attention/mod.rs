@@ -281,7 +281,9 @@ impl Attention {
         let invocations = 4 * factors.lanes();
         let blocks = KEYS * bound / 16;
         let loaders = blocks.min(invocations);
-        let slices = (queries / KEYS).max(1);
+        // A matrix of queries takes four registers of 32 invocations; of 64 eight, for each quarter holds all of it, and
+        // ACO counts them as sixteen. Matrices of 8, which only a software driver has, test the other way.
+        let held = factors == Factors::Matrix16;
         let text = Text::new(include_str!("kernel.wgsl"))
             .snippet("operands", include_str!("by_four.wgsl"))
             .snippet("body", include_str!("matrix.wgsl"))
@@ -295,11 +297,10 @@ impl Attention {
             .constant("ACROSS", KEYS / size)
             .constant("SHARERS", invocations / queries)
             .constant("VECTORS", KEYS / 4 * queries / invocations)
-            .constant("LOADS", KEYS * bound / 4 / invocations)
             .constant("LOADERS", loaders)
             .constant("BLOCKS", blocks / loaders)
-            .constant("SLICES", slices)
-            .constant("SLICE_DEPTH", bound / size / slices);
+            .constant("HELD", u32::from(held))
+            .constant("READ", u32::from(!held));
         Shader {
             name: format!("attention.{bound}{}", factors.suffix()),
             needs: text.needs(),

@@ -1,7 +1,6 @@
 //! Tiers of kernels: what a device offers beyond core WebGPU, and how much of it may be used.
 
 use kinora_graph::{Error, Result};
-use kinora_shaders::features::MATRIX_WORKGROUP_MEMORY;
 use kinora_shaders::{Call, Factors, Features, attention, linear};
 
 use super::{Device, DeviceClass};
@@ -84,24 +83,25 @@ pub(super) fn offered(adapter: &wgpu::Adapter) -> Features {
     let (subgroup, f16) = (has(wgpu::Features::SUBGROUP), has(wgpu::Features::SHADER_F16));
     let matrices = has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
     let vulkan = adapter.get_info().backend == wgpu::Backend::Vulkan;
-    let memory = adapter.limits().max_compute_workgroup_storage_size >= MATRIX_WORKGROUP_MEMORY;
-    let matrices = match matrices && vulkan && memory && subgroup && f16 {
+    let matrices = match matrices && vulkan && subgroup && f16 {
         true => adapter.cooperative_matrix_properties(),
         false => Vec::new(),
     };
-    let matrix = |size| {
-        matrices.iter().any(|m| {
-            [m.m_size, m.n_size, m.k_size] == [size; 3]
-                && m.ab_type == wgpu::CooperativeScalarType::F16
-                && m.cr_type == wgpu::CooperativeScalarType::F32
-        })
+    let memory = adapter.limits().max_compute_workgroup_storage_size;
+    let matrix = |factors: Factors| {
+        memory >= factors.needs().workgroup_memory()
+            && matrices.iter().any(|m| {
+                Some([m.m_size, m.n_size, m.k_size]) == factors.matrix().map(|size| [size; 3])
+                    && m.ab_type == wgpu::CooperativeScalarType::F16
+                    && m.cr_type == wgpu::CooperativeScalarType::F32
+            })
     };
     Features {
         subgroup,
         subgroup8: subgroup && adapter.get_info().subgroup_min_size >= 8,
         f16,
-        matrix8: matrix(8),
-        matrix16: matrix(16),
+        matrix8: matrix(Factors::Matrix8),
+        matrix16: matrix(Factors::Matrix16),
     }
 }
 
