@@ -40,7 +40,7 @@ pub fn cases() -> Vec<Case> {
         }));
     };
     let (tiled, square, few) = (&Tile::MANY[..], &[Tile::Square][..], &[Tile::FewRows][..]);
-    let lanes = &[Tile::Lanes][..];
+    let lanes = &[Tile::Lanes, Tile::FewLanes][..];
     // Every type through each of the ways to load it, with more than one block; where blocks allow, a K that is no
     // multiple of anything.
     for weight in WeightType::all() {

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, WEIGHT, arena, flat_grid};
 use crate::text::Text;
-use crate::{Activation, Binding, Factors, Kernel, Shader, WeightType};
+use crate::{Activation, Binding, Factors, Features, Kernel, Shader, WeightType};
 
 mod cases;
 mod reference;
@@ -64,20 +64,23 @@ pub enum Tile {
     FewRows,
     /// 32 rows x 32 columns in the registers of eight lanes: for drivers on the processor. K is a multiple of four.
     Lanes,
+    /// 4 rows x 32 columns in the same way: for few rows.
+    FewLanes,
 }
 
-/// Most rows of [`Tile::FewRows`].
+/// Most rows of [`Tile::FewRows`], and up to which [`Tile::FewLanes`] is the faster.
 pub const FEW_ROWS: u32 = 8;
 
 impl Tile {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Square,
         Self::Large,
         Self::Tall,
         Self::Flat,
         Self::FewRows,
         Self::Lanes,
+        Self::FewLanes,
     ];
 
     /// Those through workgroup memory.
@@ -90,6 +93,11 @@ impl Tile {
         } else {
             Self::choose_many(m, n, large_from)
         }
+    }
+
+    /// The choice of those in lanes for an output of `m` rows.
+    pub fn choose_lanes(m: u32) -> Self {
+        if m <= FEW_ROWS { Self::FewLanes } else { Self::Lanes }
     }
 
     /// The choice among [`Self::MANY`].
@@ -107,13 +115,18 @@ impl Tile {
 
     /// Whether factors are multiplied as they are loaded: such tiles exist for [`Factors::in_registers`] alone.
     pub fn in_registers(self) -> bool {
-        matches!(self, Self::FewRows | Self::Lanes)
+        self == Self::FewRows || self.in_lanes()
+    }
+
+    /// Whether subgroups share what their lanes load; K is a multiple of four.
+    pub(crate) fn in_lanes(self) -> bool {
+        matches!(self, Self::Lanes | Self::FewLanes)
     }
 
     /// How weights are held: in lanes those that are f16 already need no rounding.
     pub(crate) fn held_weight(self, weight: WeightType, factors: Factors) -> Factors {
-        match (self, weight) {
-            (Self::Lanes, WeightType::F16) => Factors::F32,
+        match (self.in_lanes(), weight) {
+            (true, WeightType::F16) => Factors::F32,
             _ => factors,
         }
     }
@@ -127,6 +140,7 @@ impl Tile {
             Self::Flat => "flat",
             Self::FewRows => "few_rows",
             Self::Lanes => "lanes",
+            Self::FewLanes => "few_lanes",
         }
     }
 
@@ -137,14 +151,15 @@ impl Tile {
             Self::Tall => (16, 8, 1),
             Self::Flat => (4, 32, 1),
             Self::Lanes => (4, 8, 1),
-            Self::FewRows => (1, 1, 1),
+            Self::FewRows | Self::FewLanes => (1, 1, 1),
         };
         Layout { down, across, quads }
     }
 
-    /// Rows and columns of those in [`Self::MANY`].
+    /// Rows and columns of those in [`Self::MANY`], and in lanes.
     pub(crate) fn size(self, factors: Factors) -> [u32; 2] {
         match (self, factors.matrix()) {
+            (Self::FewLanes, _) => [4, 32],
             (Self::Large, Some(_)) => [128, 128],
             _ => [self.layout().rows(), self.layout().columns()],
         }
@@ -165,7 +180,7 @@ impl Tile {
     pub(crate) fn invocations(self, factors: Factors) -> u32 {
         match self {
             Self::FewRows => 64,
-            Self::Lanes => 8,
+            Self::Lanes | Self::FewLanes => 8,
             _ if factors.matrix().is_some() => factors.lanes() * self.roles(factors).iter().product::<u32>(),
             _ => self.layout().down * self.layout().across,
         }
@@ -250,7 +265,7 @@ pub struct Linear {
     pub arithmetic: Arithmetic,
     /// See [`Epilogue`].
     pub epilogue: Epilogue,
-    /// See [`Tile`]. There are no [`Tile::Lanes`] of bytes.
+    /// See [`Tile`]. There are none in lanes of bytes.
     pub tile: Tile,
 }
 
@@ -306,7 +321,7 @@ impl Kernel for Linear {
                 for tile in Tile::ALL {
                     let factors = arithmetic.factors();
                     let exists = match tile {
-                        Tile::Lanes => arithmetic != Arithmetic::Int8 && factors == factors.in_registers(),
+                        _ if tile.in_lanes() => arithmetic != Arithmetic::Int8 && factors == factors.in_registers(),
                         Tile::FewRows => factors == factors.in_registers(),
                         _ => true,
                     };
@@ -327,6 +342,7 @@ impl Kernel for Linear {
     fn shader(&self) -> Shader {
         let body = match self.tile {
             Tile::FewRows => include_str!("few_rows.wgsl"),
+            Tile::FewLanes => include_str!("few_lanes.wgsl"),
             _ => include_str!("tiled.wgsl"),
         };
         let activation = match self.epilogue {
@@ -339,18 +355,20 @@ impl Kernel for Linear {
             .constant("TIMES", self.epilogue == Epilogue::GeluTanhTimes)
             .constant("APART", self.epilogue == Epilogue::Apart)
             .constant("RESIDUAL", self.epilogue == Epilogue::Residual)
-            .x_by_fours(self.tile == Tile::Lanes)
+            .x_by_fours(self.tile.in_lanes())
             .activation(activation);
         text = match self.arithmetic {
             Arithmetic::Float { weight, factors } => text
                 .snippet("operands", include_str!("f32.wgsl"))
-                .weight_by_fours(weight, self.tile == Tile::Lanes)
+                .weight_by_fours(weight, self.tile.in_lanes())
                 .floats(factors, self.tile.held_weight(weight, factors)),
             Arithmetic::Int8 => text.snippet("operands", include_str!("int8.wgsl")).bytes(),
         };
-        if self.tile != Tile::FewRows {
-            text = text.tile(self.tile, self.arithmetic.factors(), false);
-        }
+        text = match self.tile {
+            Tile::FewRows => text,
+            Tile::FewLanes => text.with(Features::LANES),
+            _ => text.tile(self.tile, self.arithmetic.factors(), false),
+        };
         Shader {
             name: format!(
                 "linear.{}.{}.{}",

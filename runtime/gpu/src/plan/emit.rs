@@ -331,9 +331,10 @@ impl<'g> Emitter<'g> {
     }
 
     /// The tile of a product of `shape` (M, N, K of the whole operation): the one that the table has, else `rule`. Few
-    /// rows, which are summed in another order, are left to the rule; so are lanes, which not every shape of a class takes.
+    /// rows, which are summed in another order or have a tile of their own, are left to the rule; so are lanes, which not
+    /// every shape of a class takes.
     pub(super) fn tile(&mut self, product: Product, shape: [usize; 3], rule: Tile) -> Tile {
-        if rule == Tile::FewRows {
+        if matches!(rule, Tile::FewRows | Tile::FewLanes) {
             return rule;
         }
         let key = Key::new(product, shape.map(|size| size as u32));

@@ -92,7 +92,7 @@ impl Emitter<'_> {
     pub(super) fn linear_tile(&self, op: &Linear, m: usize, n: usize) -> Tile {
         // Lanes load numbers, and those of a row by fours.
         match self.in_lanes() && op.weight.k.is_multiple_of(4) && !op.quantizes() {
-            true => Tile::Lanes,
+            true => Tile::choose_lanes(m as u32),
             false => Tile::choose(m as u32, n as u32, self.large_from()),
         }
     }
