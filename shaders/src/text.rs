@@ -15,9 +15,10 @@ use crate::linear::Tile;
 use crate::{Activation, Factors, Features, WeightType, flags};
 
 /// The snippets that any kernel may include.
-const SHARED: [(&str, &str); 12] = [
+const SHARED: [(&str, &str); 13] = [
     ("common", include_str!("shared/common.wgsl")),
     ("activation", include_str!("shared/activation.wgsl")),
+    ("all_k", include_str!("shared/all_k.wgsl")),
     ("all_rows", include_str!("shared/all_rows.wgsl")),
     ("bytes", WGSL_BYTES),
     ("fours", WGSL_FOURS),

@@ -7,8 +7,11 @@ use crate::text::Text;
 use crate::{Activation, Binding, Factors, Features, Kernel, Shader, WeightType};
 
 mod cases;
+mod parts;
 mod reference;
 pub use cases::{Case, cases, exact};
+pub use parts::part_of_k;
+pub(crate) use reference::finished;
 pub use reference::{Operands, reference};
 
 /// What happens to the product before it is stored.
@@ -23,10 +26,13 @@ pub enum Epilogue {
     /// y, the columns of several layers: [`Params::out_stride`] to each of as many parts of out. Columns are multiples of
     /// four.
     Apart,
+    /// None: `[K / part_k, M, N]`, the sums of as many parts of K ([`Params::part_k`]), for [`crate::add_parts`]. There
+    /// are none of bytes, nor but in [`Tile::MANY`].
+    Parts,
 }
 
 impl Epilogue {
-    /// All of them.
+    /// Those of whole sums.
     pub const ALL: [Self; 7] = [
         Self::Activation(Activation::None),
         Self::Activation(Activation::Silu),
@@ -37,13 +43,31 @@ impl Epilogue {
         Self::Apart,
     ];
 
-    fn name(self) -> &'static str {
+    /// As part of a shader's name.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Activation(activation) => activation.name(),
             Self::GeluTanhTimes => "gelu_tanh_times",
             Self::Residual => "residual",
             Self::Apart => "apart",
+            Self::Parts => "parts",
         }
+    }
+
+    /// Defines what `epilogue.wgsl` and its parameters take.
+    #[must_use]
+    pub(crate) fn define(self, text: Text) -> Text {
+        let activation = match self {
+            Self::Activation(activation) => activation,
+            Self::GeluTanhTimes => Activation::GeluTanh,
+            Self::Residual | Self::Apart | Self::Parts => Activation::None,
+        };
+        text.snippet("params", include_str!("params.wgsl"))
+            .snippet("epilogue", include_str!("epilogue.wgsl"))
+            .constant("TIMES", self == Self::GeluTanhTimes)
+            .constant("APART", self == Self::Apart)
+            .constant("RESIDUAL", self == Self::Residual)
+            .activation(activation)
     }
 }
 
@@ -297,6 +321,10 @@ pub struct Params {
     pub part_stride: u32,
     /// The same of bias.
     pub bias_stride: u32,
+    /// Elements of a part of K, whole blocks of W ([`Epilogue::Parts`], [`crate::add_parts`]).
+    pub part_k: u32,
+    /// Nothing.
+    pub _pad: [u32; 3],
 }
 
 /// `x` holds words where bytes are multiplied. `residual` is also the second factor of [`Epilogue::GeluTanhTimes`]; `rows` holds u32.
@@ -317,10 +345,13 @@ impl Kernel for Linear {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for arithmetic in Arithmetic::all() {
-            for epilogue in Epilogue::ALL {
+            for epilogue in Epilogue::ALL.into_iter().chain([Epilogue::Parts]) {
                 for tile in Tile::ALL {
                     let factors = arithmetic.factors();
                     let exists = match tile {
+                        _ if epilogue == Epilogue::Parts => {
+                            arithmetic != Arithmetic::Int8 && Tile::MANY.contains(&tile)
+                        }
                         _ if tile.in_lanes() => arithmetic != Arithmetic::Int8 && factors == factors.in_registers(),
                         Tile::FewRows => factors == factors.in_registers(),
                         _ => true,
@@ -345,21 +376,19 @@ impl Kernel for Linear {
             Tile::FewLanes => include_str!("few_lanes.wgsl"),
             _ => include_str!("tiled.wgsl"),
         };
-        let activation = match self.epilogue {
-            Epilogue::Activation(activation) => activation,
-            Epilogue::GeluTanhTimes => Activation::GeluTanh,
-            Epilogue::Residual | Epilogue::Apart => Activation::None,
+        let (range, sums) = match self.epilogue {
+            Epilogue::Parts => ("", include_str!("parts.wgsl")),
+            _ => ("//#include all_k", include_str!("whole.wgsl")),
         };
-        let mut text = Text::new(include_str!("kernel.wgsl"))
+        let text = Text::new(include_str!("kernel.wgsl"))
             .snippet("body", body)
-            .constant("TIMES", self.epilogue == Epilogue::GeluTanhTimes)
-            .constant("APART", self.epilogue == Epilogue::Apart)
-            .constant("RESIDUAL", self.epilogue == Epilogue::Residual)
-            .x_by_fours(self.tile.in_lanes())
-            .activation(activation);
+            .snippet("sums", sums)
+            .x_by_fours(self.tile.in_lanes());
+        let mut text = self.epilogue.define(text);
         text = match self.arithmetic {
             Arithmetic::Float { weight, factors } => text
                 .snippet("operands", include_str!("f32.wgsl"))
+                .snippet("range", range)
                 .weight_by_fours(weight, self.tile.in_lanes())
                 .floats(factors, self.tile.held_weight(weight, factors)),
             Arithmetic::Int8 => text.snippet("operands", include_str!("int8.wgsl")).bytes(),
@@ -384,6 +413,10 @@ impl Kernel for Linear {
     }
 
     fn workgroups(&self, params: &Params) -> [u32; 3] {
-        self.tile.workgroups(self.arithmetic.factors(), params.m, params.n)
+        let [x, y, z] = self.tile.workgroups(self.arithmetic.factors(), params.m, params.n);
+        match self.epilogue {
+            Epilogue::Parts => [x, y * (params.k / params.part_k), z],
+            _ => [x, y, z],
+        }
     }
 }
