@@ -4,6 +4,7 @@ mod attention;
 mod experts;
 mod factor;
 mod moves;
+mod parts;
 mod products;
 mod rows;
 mod together;
