@@ -36,58 +36,105 @@ fn names_are_unique() {
 }
 
 #[test]
-fn globals_are_the_bindings() {
-    for shader in table::shaders() {
-        let (module, _) = validated(&shader);
-        let mut memory = 0;
-        let mut found = vec![None; shader.bindings.len()];
-        for (_, global) in module.global_variables.iter() {
-            let size = module.types[global.ty].inner.size(module.to_ctx());
-            if global.space == AddressSpace::Private {
-                continue;
-            }
-            if global.space == AddressSpace::WorkGroup {
-                memory += size;
-                continue;
-            }
-            let binding = global.binding.expect("a resource has a binding");
-            assert_eq!(binding.group, 0, "{}", shader.name);
-            let kind = match global.space {
-                AddressSpace::Uniform => BindingKind::Uniform,
-                AddressSpace::Storage { access } if access == StorageAccess::LOAD => BindingKind::Weights,
-                AddressSpace::Storage { access } if access == StorageAccess::LOAD | StorageAccess::STORE => {
-                    BindingKind::Arena
+fn every_variant_has_its_bindings_and_is_translated() {
+    // There are thousands, and parsing each takes the most time: once for all, on all cores.
+    let shaders = table::shaders();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for first in 0..threads {
+            let some = shaders.iter().skip(first).step_by(threads);
+            scope.spawn(move || {
+                for shader in some {
+                    let (module, info) = validated(shader);
+                    check_globals(shader, &module);
+                    check_translations(shader, &module, &info);
                 }
-                space => panic!("{}: {space:?}", shader.name),
-            };
-            let name = global.name.as_deref().expect("a global has a name");
-            found[binding.binding as usize] = Some((name, kind));
+            });
         }
-        let signature: Vec<_> = shader.bindings.iter().map(|b| Some((b.name, b.kind))).collect();
-        assert_eq!(found, signature, "{}", shader.name);
-        assert_eq!(shader.bindings[0].kind, BindingKind::Uniform, "{}", shader.name);
-        assert!(shader.bindings.len() - 1 <= STORAGE_BUFFERS, "{}", shader.name);
-        assert!(
-            memory <= shader.needs.workgroup_memory(),
-            "{}: {memory} bytes of workgroup memory",
-            shader.name
-        );
+    });
+}
 
-        let [entry] = &module.entry_points[..] else {
-            panic!("{}: one entry point", shader.name)
+/// Bindings, workgroup memory and the entry point are as the shader says.
+fn check_globals(shader: &Shader, module: &Module) {
+    let mut memory = 0;
+    let mut found = vec![None; shader.bindings.len()];
+    for (_, global) in module.global_variables.iter() {
+        let size = module.types[global.ty].inner.size(module.to_ctx());
+        if global.space == AddressSpace::Private {
+            continue;
+        }
+        if global.space == AddressSpace::WorkGroup {
+            memory += size;
+            continue;
+        }
+        let binding = global.binding.expect("a resource has a binding");
+        assert_eq!(binding.group, 0, "{}", shader.name);
+        let kind = match global.space {
+            AddressSpace::Uniform => BindingKind::Uniform,
+            AddressSpace::Storage { access } if access == StorageAccess::LOAD => BindingKind::Weights,
+            AddressSpace::Storage { access } if access == StorageAccess::LOAD | StorageAccess::STORE => {
+                BindingKind::Arena
+            }
+            space => panic!("{}: {space:?}", shader.name),
         };
-        assert_eq!(
-            (entry.name.as_str(), entry.workgroup_size),
-            ("main", shader.workgroup_size),
-            "{}",
-            shader.name
-        );
-        assert!(
-            shader.workgroup_size.iter().product::<u32>() <= INVOCATIONS,
-            "{}",
-            shader.name
-        );
+        let name = global.name.as_deref().expect("a global has a name");
+        found[binding.binding as usize] = Some((name, kind));
     }
+    let signature: Vec<_> = shader.bindings.iter().map(|b| Some((b.name, b.kind))).collect();
+    assert_eq!(found, signature, "{}", shader.name);
+    assert_eq!(shader.bindings[0].kind, BindingKind::Uniform, "{}", shader.name);
+    assert!(shader.bindings.len() - 1 <= STORAGE_BUFFERS, "{}", shader.name);
+    assert!(
+        memory <= shader.needs.workgroup_memory(),
+        "{}: {memory} bytes of workgroup memory",
+        shader.name
+    );
+
+    let [entry] = &module.entry_points[..] else {
+        panic!("{}: one entry point", shader.name)
+    };
+    assert_eq!(
+        (entry.name.as_str(), entry.workgroup_size),
+        ("main", shader.workgroup_size),
+        "{}",
+        shader.name
+    );
+    assert!(
+        shader.workgroup_size.iter().product::<u32>() <= INVOCATIONS,
+        "{}",
+        shader.name
+    );
+}
+
+/// It becomes SPIR-V, MSL and HLSL.
+fn check_translations(shader: &Shader, module: &Module, info: &ModuleInfo) {
+    let words = spv::write_vec(module, info, &spv::Options::default(), None)
+        .unwrap_or_else(|e| panic!("{}: SPIR-V: {e}", shader.name));
+    assert!(!words.is_empty());
+
+    let options = msl::Options {
+        fake_missing_bindings: true,
+        lang_version: (2, 4),
+        ..msl::Options::default()
+    };
+    let (text, _) = msl::write_string(module, info, &options, &msl::PipelineOptions::default())
+        .unwrap_or_else(|e| panic!("{}: MSL: {e}", shader.name));
+    assert!(text.contains("kernel void"), "{}", shader.name);
+
+    if shader.needs.matrices() {
+        // Used with Vulkan alone; naga has no HLSL for them.
+        return;
+    }
+    let mut text = String::new();
+    let options = hlsl::Options {
+        fake_missing_bindings: true,
+        ..hlsl::Options::default()
+    };
+    let pipeline = hlsl::PipelineOptions::default();
+    hlsl::Writer::new(&mut text, &options, &pipeline)
+        .write(module, info, None)
+        .unwrap_or_else(|e| panic!("{}: HLSL: {e}", shader.name));
+    assert!(text.contains("numthreads"), "{}", shader.name);
 }
 
 #[test]
@@ -134,39 +181,5 @@ fn calls_keep_to_the_limits() {
             );
             assert!(call.expected.iter().all(|v| v.is_finite()), "{}", call.name);
         }
-    }
-}
-
-#[test]
-fn every_variant_becomes_spirv_msl_and_hlsl() {
-    for shader in table::shaders() {
-        let (module, info) = validated(&shader);
-        let words = spv::write_vec(&module, &info, &spv::Options::default(), None)
-            .unwrap_or_else(|e| panic!("{}: SPIR-V: {e}", shader.name));
-        assert!(!words.is_empty());
-
-        let options = msl::Options {
-            fake_missing_bindings: true,
-            lang_version: (2, 4),
-            ..msl::Options::default()
-        };
-        let (text, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
-            .unwrap_or_else(|e| panic!("{}: MSL: {e}", shader.name));
-        assert!(text.contains("kernel void"), "{}", shader.name);
-
-        if shader.needs.matrices() {
-            // Used with Vulkan alone; naga has no HLSL for them.
-            continue;
-        }
-        let mut text = String::new();
-        let options = hlsl::Options {
-            fake_missing_bindings: true,
-            ..hlsl::Options::default()
-        };
-        let pipeline = hlsl::PipelineOptions::default();
-        hlsl::Writer::new(&mut text, &options, &pipeline)
-            .write(&module, &info, None)
-            .unwrap_or_else(|e| panic!("{}: HLSL: {e}", shader.name));
-        assert!(text.contains("numthreads"), "{}", shader.name);
     }
 }

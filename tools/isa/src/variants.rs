@@ -12,11 +12,19 @@ const HEAVY: [&str; 5] = ["linear", "conv3d", "attention", "grouped_linear", "ma
 const FORMATS: [&str; 5] = ["f32", "f16", "q8_0", "q4_k", "int8"];
 
 /// Parts of names of epilogues, of which none is measured: they come once a tile.
-const EPILOGUES: [&str; 6] = ["silu", "gelu_tanh", "gelu_erf", "gelu_tanh_times", "residual", "apart"];
+const EPILOGUES: [&str; 7] = [
+    "silu",
+    "gelu_tanh",
+    "gelu_erf",
+    "gelu_tanh_times",
+    "residual",
+    "apart",
+    "parts",
+];
 
 /// Parts of names of what these chips do not run, or seldom: tiles for drivers on the processor, loads of single numbers,
 /// for sizes that no model has, and matrices for subgroups of 32.
-const ELSEWHERE: [&str; 6] = ["8x8", "lanes", "single", "singly", "matrix8", "matrix16"];
+const ELSEWHERE: [&str; 7] = ["8x8", "lanes", "few_lanes", "single", "singly", "matrix8", "matrix16"];
 
 /// The kernel of a variant: the first part of its name.
 pub(crate) fn kernel(variant: &str) -> &str {
