@@ -1,4 +1,4 @@
-//! Softmax of each row, in place or not.
+//! Softmax of each row, in place or not; of scores with the bias and the mask of attention.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -10,7 +10,7 @@ use crate::{Binding, Features, Kernel, Shader};
 mod cases;
 mod reference;
 pub use cases::{Case, cases};
-pub use reference::reference;
+pub use reference::{Operands, reference};
 
 /// The only variant: one workgroup a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,12 +26,18 @@ pub struct Params {
     pub columns: u32,
     /// First row, of x and out alike.
     pub first_row: u32,
+    /// [`crate::flags`]: BIAS, MASK.
+    pub flags: u32,
+    /// Element of `bias` for the first row computed and the first column.
+    pub first_bias: u32,
+    /// Elements of `bias` from a column to the next; a row's are as many before those of the row above.
+    pub bias_stride: u32,
     /// Nothing.
-    pub _pad: u32,
+    pub _pad: [u32; 2],
 }
 
-/// `x` and `out` may be the same range.
-pub const BINDINGS: &[Binding] = &[PARAMS, arena("x"), arena("out")];
+/// `x` and `out` may be the same range; `bias` is attention's, `mask` `[columns]`.
+pub const BINDINGS: &[Binding] = &[PARAMS, arena("x"), arena("bias"), arena("mask"), arena("out")];
 
 impl Kernel for Softmax {
     type Params = Params;

@@ -1,30 +1,32 @@
-//! Attention: one kernel for heads of usual size, three for wide ones.
+//! Attention: one kernel for heads of usual size whose keys can be bound, three for all others.
 
 use kinora_graph::{Attention, Cost, Result, Value};
 use kinora_shaders::attention::{QUERY_TILE, Tile};
-use kinora_shaders::{attention, flags, matmul, softmax};
+use kinora_shaders::{attention, flags};
 
+use super::super::Capabilities;
 use super::super::chunk::share;
 use super::super::emit::Emitter;
 use super::super::view::View;
 use super::flag;
 
-/// Sizes of an attention, and the views of one or more of its batches.
+/// Sizes of an attention, of one or more of its batches.
 #[derive(Clone, Copy)]
-struct Shape {
+pub(super) struct Shape {
     batch: usize,
-    queries: usize,
-    keys: usize,
-    heads: usize,
-    head_dim: usize,
+    pub(super) queries: usize,
+    pub(super) keys: usize,
+    pub(super) heads: usize,
+    pub(super) head_dim: usize,
 }
 
+/// The matrices of such batches.
 #[derive(Clone, Copy)]
-struct Views {
-    q: View,
-    k: View,
-    v: View,
-    out: View,
+pub(super) struct Views {
+    pub(super) q: View,
+    pub(super) k: View,
+    pub(super) v: View,
+    pub(super) out: View,
 }
 
 impl Views {
@@ -66,27 +68,23 @@ impl Emitter<'_> {
             false => Tile::choose(head_dim, round, device.software, device.features, device.subgroup),
         };
         let kernel = attention::Attention::choose(head_dim, tile, round);
-        let max = self.capabilities.max_binding;
-        let fits = [views.q, views.k, views.v].iter().all(|v| v.size <= max);
-        if let (Some(kernel), true) = (kernel, fits) {
+        let Capabilities {
+            max_binding,
+            storage_alignment,
+            ..
+        } = *device;
+        let fits = |views: &[View]| views.iter().all(|view| view.size <= max_binding);
+        if let (Some(kernel), true) = (kernel, fits(&[views.q, views.k, views.v])) {
             return self.fused(op, kernel, shape, views, cost);
         }
-        let one = Shape { batch: 1, ..shape };
         let cost = share(cost, 1.0 / shape.batch as f64);
         for batch in 0..shape.batch {
-            // Wide heads find a batch by its offset; what cannot be bound whole is bound batch by batch.
-            let (views, batch) = if fits {
-                (views, batch)
-            } else {
-                (views.batch(batch, &shape), 0)
-            };
-            let aligned = |v: &View| v.offset.is_multiple_of(self.capabilities.storage_alignment);
-            if ![views.q, views.k, views.v, views.out].iter().all(aligned) {
-                return Err(self.too_large(views.q.size * shape.batch as u64));
-            }
+            let one = views.batch(batch, &shape);
+            let aligned = |view: &View| view.offset.is_multiple_of(storage_alignment);
+            let bound = fits(&[one.k, one.v]) && [one.q, one.k, one.v, one.out].iter().all(aligned);
             match kernel {
-                Some(kernel) => self.fused(op, kernel, one, views, cost)?,
-                None => self.wide(op, one, views, batch, cost)?,
+                Some(kernel) if bound => self.fused(op, kernel, Shape { batch: 1, ..shape }, one, cost)?,
+                _ => self.with_scores(op, shape, views, batch, cost)?,
             }
         }
         Ok(())
@@ -130,85 +128,6 @@ impl Emitter<'_> {
                 chunk.view(views.out, width),
             ];
             self.emit(kernel, params, &bound, chunk.cost(cost))?;
-        }
-        Ok(())
-    }
-
-    /// Blocks of queries: scores, softmax, product. One batch of those in `views`.
-    fn wide(&mut self, op: &Attention, shape: Shape, views: Views, batch: usize, cost: Cost) -> Result<()> {
-        if op.bias.is_some() || op.mask.is_some() {
-            return Err(self.unsupported(format!(
-                "a bias or a mask needs heads of at most {} channels",
-                attention::MAX_HEAD_DIM
-            )));
-        }
-        let width = shape.heads * shape.head_dim;
-        let round = self.rounds();
-        let scores_kernel = matmul::Matmul {
-            transposed: true,
-            round_a: round,
-            round_b: round,
-        };
-        let product_kernel = matmul::Matmul {
-            transposed: false,
-            round_a: false,
-            round_b: round,
-        };
-        let scratch = self.options.scratch.min(self.capabilities.max_binding) as usize / 4;
-        let most = (scratch / shape.keys).max(1);
-        let operands = [(views.q, width), (views.out, width)];
-        let head_cost = share(cost, 0.5 / shape.heads as f64);
-        // Several batches are there only where all of them are bound.
-        let (first_query, first_key) = (batch * shape.queries, batch * shape.keys);
-        for chunk in self.chunks(shape.queries, 64, &operands, head_cost) {
-            let (q, out) = (chunk.view(views.q, width), chunk.view(views.out, width));
-            for start in (0..chunk.rows.len()).step_by(most) {
-                let rows = (chunk.rows.len() - start).min(most);
-                let row = first_query + chunk.first() as usize + start;
-                let cost = share(head_cost, rows as f64 / shape.queries as f64);
-                for head in 0..shape.heads {
-                    let scores = self.temp(rows * shape.keys);
-                    let column = head * shape.head_dim;
-                    let scores_params = matmul::Params {
-                        m: rows as u32,
-                        n: shape.keys as u32,
-                        k: shape.head_dim as u32,
-                        alpha: op.scale,
-                        a_offset: (row * width + column) as u32,
-                        a_stride: width as u32,
-                        b_offset: (first_key * width + column) as u32,
-                        b_stride: width as u32,
-                        out_offset: 0,
-                        out_stride: shape.keys as u32,
-                        ..Default::default()
-                    };
-                    self.emit(scores_kernel, scores_params, &[q, views.k, scores], cost)?;
-                    let softmax_params = softmax::Params {
-                        rows: rows as u32,
-                        columns: shape.keys as u32,
-                        ..Default::default()
-                    };
-                    let softmax_cost = Cost {
-                        flops: 8 * (rows * shape.keys) as u64,
-                        bytes: 3 * scores.size,
-                    };
-                    self.emit(softmax::Softmax, softmax_params, &[scores, scores], softmax_cost)?;
-                    let product_params = matmul::Params {
-                        m: rows as u32,
-                        n: shape.head_dim as u32,
-                        k: shape.keys as u32,
-                        alpha: 1.0,
-                        a_offset: 0,
-                        a_stride: shape.keys as u32,
-                        b_offset: (first_key * width + column) as u32,
-                        b_stride: width as u32,
-                        out_offset: (row * width + column) as u32,
-                        out_stride: width as u32,
-                        ..Default::default()
-                    };
-                    self.emit(product_kernel, product_params, &[scores, views.v, out], cost)?;
-                }
-            }
         }
         Ok(())
     }

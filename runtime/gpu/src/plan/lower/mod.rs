@@ -7,6 +7,7 @@ mod moves;
 mod products;
 mod rows;
 mod together;
+mod with_scores;
 
 use kinora_graph::{Activation, Graph, Op, Precision, Result, Rows, Value};
 use kinora_shaders as shaders;
