@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Runs tests on a driver with cooperative matrices of 8x8x8 and no GPU: Mesa's lavapipe 26 from Debian's backports.
 # It is unpacked beside the system (0.3 GB; needs apt) and run through its own C library.
-# usage: tools/matrix-tests.sh FOLDER [ARGUMENTS OF cargo …]      the tests of kernels by default
+# usage: tools/matrix-tests.sh FOLDER [ARGUMENTS OF cargo …]      the tests of kernels, and of the choice of attention, by default
 set -euo pipefail
 folder=$(mkdir -p "${1:?usage: matrix-tests.sh FOLDER [ARGUMENTS OF cargo …]}" && cd "$1" && pwd)
 shift
-[ $# -gt 0 ] || set -- test -p kinora-runtime --test main kernels:: -- --nocapture
+[ $# -gt 0 ] || set -- test -p kinora-runtime --test main -- kernels:: tuning::attention --nocapture
 libraries=$folder/mesa/usr/lib/x86_64-linux-gnu
 
 if [ ! -e "$folder/lavapipe.json" ]; then

@@ -121,7 +121,7 @@ pub trait Executor: Send {
 
     /// Times kernels for what has been forecast or compiled so far and was never timed on this device, for some seconds at
     /// most; programs that are compiled later take the fastest. That is kept, and `control` hears of nothing where there
-    /// is nothing to do. No result changes by it.
+    /// is nothing to do. No result changes by it, but for attention in half precision, whose sums may run in another order.
     ///
     /// # Errors
     /// [`crate::Error::Cancelled`], or where the device fails.

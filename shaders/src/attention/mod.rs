@@ -88,6 +88,21 @@ impl Tile {
         }
     }
 
+    /// As part of a shader's name, but for matrices.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Side4 => "4x4",
+            Self::Side8 => "8x8",
+            Self::Lanes => "lanes",
+            Self::Matrices(_) => "matrices",
+        }
+    }
+
+    /// The grid for so many queries, heads and batches.
+    pub fn workgroups(self, queries: u32, heads: u32, batch: u32) -> [u32; 3] {
+        [queries.div_ceil(self.queries()), heads, batch]
+    }
+
     /// Queries of a workgroup: of matrices, those of four subgroups.
     fn queries(self) -> u32 {
         match self {
@@ -211,7 +226,7 @@ impl Kernel for Attention {
     }
 
     fn workgroups(&self, params: &Params) -> [u32; 3] {
-        [params.queries.div_ceil(self.tile.queries()), params.heads, params.batch]
+        self.tile.workgroups(params.queries, params.heads, params.batch)
     }
 }
 
@@ -225,7 +240,7 @@ impl Attention {
             .constant("SIDE", side)
             .constant("GROUPS", each / 4)
             .constant("PIECES", self.head_dim.bound() / 4 / side);
-        self.scalar(text, &format!("{each}x{each}"), side * side)
+        self.scalar(text, side * side)
     }
 
     fn by_lanes(&self) -> Shader {
@@ -234,11 +249,11 @@ impl Attention {
             .constant("EACH", 2)
             .constant("VECTORS", self.head_dim.bound() / 4)
             .with(Features::LANES);
-        self.scalar(text, "lanes", 8)
+        self.scalar(text, 8)
     }
 
-    fn scalar(&self, text: Text, tile: &str, invocations: u32) -> Shader {
-        let mut name = format!("attention.{}.{tile}", self.head_dim.bound());
+    fn scalar(&self, text: Text, invocations: u32) -> Shader {
+        let mut name = format!("attention.{}.{}", self.head_dim.bound(), self.tile.name());
         let operands = if self.by_four {
             include_str!("by_four.wgsl")
         } else {

@@ -6,13 +6,13 @@ use std::ops::Range;
 
 use kinora_graph::{Cost, ElementType, Error, Graph, Node, Op, Result, Value};
 use kinora_shaders::kernel::{Kernel, Shader};
-use kinora_shaders::linear::Tile;
+use kinora_shaders::linear;
 use kinora_shaders::quantize_rows::QuantizeRows;
 
 use super::arena::{self, ALIGNMENT, Lifetime};
 use super::view::{Target, View};
 use super::{Buffer, Capabilities, Dispatch, Fixed, Options, Plan, PlannedOp, Port, Region, Source, StateUse, Weight};
-use crate::tune::{Choice, Key, Product, Table};
+use crate::tune::{Choice, Key, Operation, Table, Tile};
 
 struct Pending {
     op: usize,
@@ -332,25 +332,31 @@ impl<'g> Emitter<'g> {
 
     /// The tile of a product of `shape` (M, N, K of the whole operation): the one that the table has, else `rule`. Few
     /// rows, which are summed in another order, are left to the rule; so are lanes, which not every shape of a class takes.
-    pub(super) fn tile(&mut self, product: Product, shape: [usize; 3], rule: Tile) -> Tile {
-        if rule == Tile::FewRows {
+    pub(super) fn product_tile(&mut self, product: Operation, shape: [usize; 3], rule: linear::Tile) -> linear::Tile {
+        if rule == linear::Tile::FewRows {
             return rule;
         }
-        let key = Key::new(product, shape.map(|size| size as u32));
-        let measured = self.table.get(&key);
-        let measured = measured.filter(|tile| *tile != Tile::Lanes || rule == Tile::Lanes);
-        let tile = measured.unwrap_or(rule);
         let work = 2 * shape.iter().map(|size| *size as u64).product::<u64>();
+        match self.tile(product, shape, Tile::Product(rule), work) {
+            Tile::Product(tile) if tile != linear::Tile::Lanes => tile,
+            _ => rule,
+        }
+    }
+
+    /// The tile that the table has for an operation of `shape` (see [`Key::new`]), else `rule`.
+    pub(super) fn tile(&mut self, operation: Operation, shape: [usize; 3], rule: Tile, work: u64) -> Tile {
+        let key = Key::new(operation, shape.map(|size| size as u32));
+        let measured = self.table.get(&key);
         match self.choices.iter_mut().find(|choice| choice.key == key) {
             Some(choice) => choice.work += work,
             None => self.choices.push(Choice {
                 key,
-                tile,
+                tile: measured.unwrap_or(rule),
                 measured: measured.is_some(),
                 work,
             }),
         }
-        tile
+        measured.unwrap_or(rule)
     }
 
     /// Index of the kernel's shader.

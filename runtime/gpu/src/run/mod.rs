@@ -205,8 +205,8 @@ impl Executor for GpuExecutor {
         let Some(tuner) = &self.tuner else { return Ok(()) };
         let mut unknown: Vec<_> = self.choices.borrow().values().copied().collect();
         unknown.retain(|choice| tuner.table().get(&choice.key).is_none());
-        // Time may be short: what matters most comes first.
-        unknown.sort_by_key(|choice| std::cmp::Reverse(choice.work));
+        // Time may be short: what matters most comes first, and before all what must not be another at the next run.
+        unknown.sort_by_key(|choice| (choice.key.operation.is_exact(), std::cmp::Reverse(choice.work)));
         if unknown.is_empty() {
             return Ok(());
         }

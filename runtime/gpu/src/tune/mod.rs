@@ -1,16 +1,20 @@
-//! Which tile a product takes is measured on the device, once, and kept on the disk.
+//! Which tile a product or attention takes is measured on the device, once, and kept on the disk.
 //!
 //! - `key`: what is measured: an operation, its format and arithmetic, a class of shapes
 //! - `table`: what was measured: data, from which plans are made
+//! - `sample`: operands of a class
 //! - `measure`: candidates on the clock
 //! - `store`: the file
 //!
-//! Only what changes no bit is chosen by time: tiles of one way to hold the factors, each of which sums along K in
-//! order, and the device must show it. Few rows, the tier and attention's variant, whose sums run in other orders, are
-//! chosen by rules alone. Hence neither checkpoints nor encoded prompts depend on the table.
+//! Tiles of products change no bit: there are those of one way to hold the factors, each of which sums along K in order,
+//! and the device must show it. Attention's tiles sum in orders of their own, and matrices round probabilities to f16
+//! besides: where half precision is asked for anyway, they are measured before all else, and bits are the same as long as
+//! the table is. Full precision and attention with a bias or a mask, which text encoders have, are left to rules, as are
+//! few rows and the tier: no encoded prompt depends on the table.
 
 mod key;
 mod measure;
+mod sample;
 mod store;
 mod table;
 
@@ -21,7 +25,7 @@ use std::time::{Duration, Instant};
 use kinora_graph::{Control, Error, Result};
 
 use crate::device::Device;
-pub use key::{Key, Product};
+pub use key::{Key, Operation, Tile};
 use store::Store;
 pub use table::{Choice, Table};
 
@@ -70,7 +74,7 @@ impl Tuner {
             }
             if began.elapsed() > PATIENCE {
                 let left = choices.len() - index;
-                tracing::info!("{left} classes of products are left to be measured next time");
+                tracing::info!("{left} classes of shapes are left to be measured next time");
                 break;
             }
             match measure::fastest(&self.device, choice, memory) {

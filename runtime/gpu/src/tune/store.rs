@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kinora_shaders::linear::{Arithmetic, Tile};
+use kinora_shaders::linear::{self, Arithmetic};
 use kinora_shaders::{Factors, WeightType};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Product, Table};
+use super::{Operation, Table, Tile};
 
 /// Version of the layout, and of what classes mean.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Most bytes of a file that are looked at.
 const MOST: u64 = 4 << 20;
@@ -92,7 +92,7 @@ impl Store {
     fn write(&self, table: &Table) -> io::Result<()> {
         let contents = Contents {
             valid: self.valid.clone(),
-            tiles: table.words(),
+            tiles: table.words().clone(),
         };
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
@@ -103,27 +103,38 @@ impl Store {
     }
 }
 
-/// Hash of the texts of products: each tile with each way to hold the factors, each format.
+/// Hash of the texts of all that is measured: each tile with each way to hold the factors, each format.
 fn kernels() -> &'static str {
     static DIGEST: OnceLock<String> = OnceLock::new();
     DIGEST.get_or_init(|| {
-        let linear = |weight, factors| Product::Linear(Arithmetic::Float { weight, factors });
-        let conv3d = |factors, by_fours| Product::Conv3d {
+        let linear = |weight, factors| Operation::Linear(Arithmetic::Float { weight, factors });
+        let conv3d = |factors, by_fours| Operation::Conv3d {
             weight: WeightType::F32,
             factors,
             by_fours,
         };
-        let formats = WeightType::all().map(|weight| (linear(weight, Factors::F32), Tile::Square));
-        let tiles = Factors::ALL.into_iter().flat_map(|factors| {
-            let float = linear(WeightType::F32, factors);
-            let products = [float, conv3d(factors, true), conv3d(factors, false)];
-            let lanes = (factors == factors.in_registers()).then_some(Tile::Lanes);
-            let tiles = Tile::MANY.into_iter().chain(lanes);
-            tiles.flat_map(move |tile| products.map(|p| (p, tile)))
+        let attention = |factors| [64, 128, 256].map(|head_dim| Operation::Attention { head_dim, factors });
+        let square = [Tile::Product(linear::Tile::Square)];
+        let formats = WeightType::all().map(|weight| (linear(weight, Factors::F32), square.to_vec()));
+        let float = Factors::ALL.into_iter().flat_map(|factors| {
+            let products = [
+                linear(WeightType::F32, factors),
+                conv3d(factors, true),
+                conv3d(factors, false),
+            ];
+            let in_registers = factors == factors.in_registers();
+            let exists = move |tile: &Tile| in_registers || *tile != Tile::Product(linear::Tile::Lanes);
+            let all = products.into_iter().chain(attention(factors));
+            all.map(move |op| (op, op.tiles().into_iter().filter(exists).collect()))
         });
-        let bytes = Tile::MANY.map(|tile| (Product::Linear(Arithmetic::Int8), tile));
-        let all = formats.chain(tiles).chain(bytes);
-        digest(all.map(|(product, tile)| product.shader(tile).source))
+        let int8 = Operation::Linear(Arithmetic::Int8);
+        let bytes = linear::Tile::MANY.map(Tile::Product);
+        let all = formats.chain(float).chain([(int8, bytes.to_vec())]);
+        digest(
+            all.flat_map(|(op, tiles): (Operation, Vec<Tile>)| {
+                tiles.into_iter().map(move |tile| op.shader(tile).source)
+            }),
+        )
     })
 }
 

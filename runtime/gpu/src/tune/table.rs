@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use kinora_shaders::linear::Tile;
+use super::{Key, Tile};
 
-use super::Key;
-
-/// The tile that was fastest, by class. Where it says nothing, plans keep to their rules.
+/// The name of the tile that was fastest, by class. Where it says nothing, or what no operation of that class has, plans
+/// keep to their rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Table(BTreeMap<String, Tile>);
+pub struct Table(BTreeMap<String, String>);
 
 /// Most entries: more than a device could ever have.
 const MOST: usize = 1 << 14;
@@ -16,12 +15,13 @@ const MOST: usize = 1 << 14;
 impl Table {
     /// What was measured of `key`.
     pub fn get(&self, key: &Key) -> Option<Tile> {
-        self.0.get(&key.to_string()).copied()
+        let name = self.0.get(&key.to_string())?;
+        key.operation.tiles().into_iter().find(|tile| tile.name() == name)
     }
 
     /// Takes up a measurement.
     pub fn insert(&mut self, key: Key, tile: Tile) {
-        self.0.insert(key.to_string(), tile);
+        self.0.insert(key.to_string(), tile.name().to_owned());
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -34,20 +34,17 @@ impl Table {
     }
 
     /// Its words: class and tile.
-    pub(super) fn words(&self) -> BTreeMap<String, String> {
-        self.0.iter().map(|(k, t)| (k.clone(), t.name().to_owned())).collect()
+    pub(super) fn words(&self) -> &BTreeMap<String, String> {
+        &self.0
     }
 
-    /// The table of these words; those that name no tile with rows and columns are left out.
+    /// The table of these words.
     pub(super) fn from_words(words: BTreeMap<String, String>) -> Self {
-        let tiles = || Tile::MANY.into_iter().chain([Tile::Lanes]);
-        let tile = |name: &str| tiles().find(|t| t.name() == name);
-        let entries = words.into_iter().filter_map(|(key, name)| Some((key, tile(&name)?)));
-        Self(entries.take(MOST).collect())
+        Self(words.into_iter().take(MOST).collect())
     }
 }
 
-/// What a plan chose for a class of products.
+/// What a plan chose for a class of shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// The class.
@@ -56,6 +53,6 @@ pub struct Choice {
     pub tile: Tile,
     /// Whether the table said so, and not the rule.
     pub measured: bool,
-    /// Multiply-adds times two of all products of the class.
+    /// Multiply-adds times two of all operations of the class.
     pub work: u64,
 }

@@ -2,13 +2,14 @@
 
 use kinora_graph::{Attention, Cost, Result, Value};
 use kinora_shaders::attention::{QUERY_TILE, Tile};
-use kinora_shaders::{attention, flags};
+use kinora_shaders::{Factors, attention, flags};
 
 use super::super::Capabilities;
 use super::super::chunk::share;
 use super::super::emit::Emitter;
 use super::super::view::View;
 use super::flag;
+use crate::tune::{self, Operation};
 
 /// Sizes of an attention, of one or more of its batches.
 #[derive(Clone, Copy)]
@@ -61,18 +62,12 @@ impl Emitter<'_> {
             v: self.view(op.v),
             out: self.result(value),
         };
-        let (head_dim, round) = (shape.head_dim as u32, self.rounds());
-        let device = self.capabilities;
-        let tile = match self.in_lanes() && op.bias.is_none() && Tile::Lanes.serves(head_dim, round) {
-            true => Tile::Lanes,
-            false => Tile::choose(head_dim, round, device.software, device.features, device.subgroup),
-        };
-        let kernel = attention::Attention::choose(head_dim, tile, round);
+        let kernel = self.attention_kernel(op, &shape);
         let Capabilities {
             max_binding,
             storage_alignment,
             ..
-        } = *device;
+        } = *self.capabilities;
         let fits = |views: &[View]| views.iter().all(|view| view.size <= max_binding);
         if let (Some(kernel), true) = (kernel, fits(&[views.q, views.k, views.v])) {
             return self.fused(op, kernel, shape, views, cost);
@@ -88,6 +83,42 @@ impl Emitter<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The kernel for heads of that size, where there is one.
+    fn attention_kernel(&mut self, op: &Attention, shape: &Shape) -> Option<attention::Attention> {
+        let (head_dim, round) = (shape.head_dim as u32, self.rounds());
+        let device = self.capabilities;
+        let rule = match self.in_lanes() && op.bias.is_none() && Tile::Lanes.serves(head_dim, round) {
+            true => Tile::Lanes,
+            false => Tile::choose(head_dim, round, device.software, device.features, device.subgroup),
+        };
+        // Neither full precision nor how text is encoded depends on what is measured.
+        let ruled = !round || op.bias.is_some() || op.mask.is_some() || !rule.serves(head_dim, round);
+        let tile = if ruled { rule } else { self.measured_tile(shape, rule) };
+        attention::Attention::choose(head_dim, tile, round)
+    }
+
+    /// The tile that was measured, else `rule`.
+    fn measured_tile(&mut self, shape: &Shape, rule: Tile) -> Tile {
+        let heads = shape.batch * shape.heads;
+        let operation = Operation::Attention {
+            head_dim: shape.head_dim as u32,
+            factors: Factors::choose(self.rounds(), self.capabilities.features, self.capabilities.subgroup),
+        };
+        let work = 4 * [shape.queries, heads, shape.keys, shape.head_dim]
+            .map(|size| size as u64)
+            .iter()
+            .product::<u64>();
+        match self.tile(
+            operation,
+            [shape.queries, heads, shape.keys],
+            tune::Tile::Attention(rule),
+            work,
+        ) {
+            tune::Tile::Attention(tile) => tile,
+            tune::Tile::Product(_) => rule,
+        }
     }
 
     /// The kernel that never stores scores.

@@ -12,7 +12,7 @@ use super::super::emit::Emitter;
 use super::super::view::View;
 use super::super::{TensorRows, Weight};
 use super::{activation, flag};
-use crate::tune::Product;
+use crate::tune::Operation;
 
 /// Rows and columns of the kernels' tiles: pieces are multiples of both.
 const TILE_ROWS: usize = 128;
@@ -145,7 +145,7 @@ impl Emitter<'_> {
         let kernel = linear::Linear {
             arithmetic,
             epilogue,
-            tile: self.tile(Product::Linear(arithmetic), [m, n, k], rule),
+            tile: self.product_tile(Operation::Linear(arithmetic), [m, n, k], rule),
         };
         let mut operands = vec![(x, x_columns), (out, n)];
         operands.extend(residual.map(|v| (v, n)));
@@ -210,7 +210,7 @@ impl Emitter<'_> {
             false => conv3d::Conv3d::tile((frames * voxels) as u32, n as u32, self.large_from()),
         };
         let (weight, factors, by_fours) = (stored(&op.weight), self.factors_in(rule), input[3].is_multiple_of(4));
-        let product = Product::Conv3d {
+        let product = Operation::Conv3d {
             weight,
             factors,
             by_fours,
@@ -218,7 +218,7 @@ impl Emitter<'_> {
         let kernel = conv3d::Conv3d {
             weight,
             factors,
-            tile: self.tile(product, [frames * voxels, n, op.weight.k], rule),
+            tile: self.product_tile(product, [frames * voxels, n, op.weight.k], rule),
             by_fours,
         };
         let base = conv3d::Params {

@@ -9,7 +9,7 @@ use super::super::view::View;
 use super::super::{TensorRows, Weight};
 use super::flag;
 use super::products::stored;
-use crate::tune::Product;
+use crate::tune::Operation;
 
 /// Linear layers that one dispatch computes.
 pub(super) struct Joint<'g> {
@@ -87,8 +87,8 @@ impl<'g> Emitter<'g> {
         let kernel = linear::Linear {
             arithmetic,
             epilogue: linear::Epilogue::Apart,
-            tile: self.tile(
-                Product::Linear(arithmetic),
+            tile: self.product_tile(
+                Operation::Linear(arithmetic),
                 [node.rows(), n as usize, op.weight.k],
                 tile,
             ),
