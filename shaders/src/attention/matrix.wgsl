@@ -35,6 +35,19 @@ var<workgroup> factors: array<f32, ROWS>;
 var<workgroup> sums: array<f32, INVOCATIONS>;
 // Whether this tile of keys has raised a level.
 var<workgroup> raised: bool;
+// What one invocation has found for all.
+var<workgroup> next_key: u32;
+
+// The first keys from `key` on that the workgroup's queries see, of which `row` is the first. All must ask together.
+fn next_keys(thread: u32, row: u32, key: u32, head: u32) -> u32 {
+    if (params.flags & HAS_BLOCKS) == 0u {
+        return key;
+    }
+    if thread == 0u {
+        next_key = seen_from(row, key, head);
+    }
+    return workgroupUniformLoad(&next_key);
+}
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(
@@ -103,11 +116,12 @@ fn main(
         }
         //#end
 
+        var following = next_keys(thread, first_query, 0u, head);
         //#repeat $b BLOCKS
         //#repeat $i 4
         var next$b_$i = vec4<f32>();
         if inside {
-            let key = load_row + ($bu * 4u + $iu) * LOAD_ROWS;
+            let key = following + load_row + ($bu * 4u + $iu) * LOAD_ROWS;
             next$b_$i = k[(key_place + min(key, last_key) * width) / 4u + load_vector];
         }
         //#end
@@ -117,7 +131,9 @@ fn main(
         let unit = select(params.scale * LOG2_E, 1.0, extra);
         var level = LOWEST;
         var total = 0.0;
-        for (var key0 = 0u; key0 < params.key_length; key0 += KEYS) {
+        while following < params.key_length {
+            let key0 = following;
+            following = next_keys(thread, first_query, key0 + KEYS, head);
             if thread == 0u {
                 raised = false;
             }
@@ -166,7 +182,7 @@ fn main(
             //#repeat $b BLOCKS
             //#repeat $i 4
             if inside {
-                let key = key0 + KEYS + load_row + ($bu * 4u + $iu) * LOAD_ROWS;
+                let key = following + load_row + ($bu * 4u + $iu) * LOAD_ROWS;
                 next$b_$i = k[(key_place + min(key, last_key) * width) / 4u + load_vector];
             }
             //#end
@@ -248,7 +264,7 @@ fn main(
             for (var i = 0u; i < SHARERS; i++) {
                 sum += sums[thread + i];
             }
-            factors[row] = 1.0 / sum;
+            factors[row] = 1.0 / max(sum, LEAST_SUM);
         }
         //#repeat $d DEPTH
         {

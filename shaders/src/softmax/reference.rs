@@ -1,6 +1,7 @@
 //! The plain version.
 
 use super::Params;
+use crate::attention::BLOCK;
 use crate::flags;
 
 /// The operands; those that the flags leave out may be empty.
@@ -12,15 +13,21 @@ pub struct Operands<'a> {
     pub bias: &'a [f32],
     /// `[columns]`
     pub mask: &'a [f32],
+    /// See [`Params::first_block`].
+    pub blocks: &'a [f32],
 }
 
 /// What the kernel does, in f64.
 pub fn reference(p: &Params, o: Operands<'_>, out: &mut [f32]) {
-    let columns = p.columns as usize;
+    let (columns, side) = (p.columns as usize, BLOCK as usize);
     let (first_bias, stride) = (p.first_bias as usize, p.bias_stride as usize);
     for row in 0..p.rows as usize {
         let place = (p.first_row as usize + row) * columns;
         let scores = (0..columns).map(|column| {
+            let block = (p.first_query as usize + row) / side * columns.div_ceil(side) + column / side;
+            if p.flags & flags::BLOCKS != 0 && o.blocks[p.first_block as usize + block] == 0.0 {
+                return f64::NEG_INFINITY;
+            }
             let mut score = f64::from(o.x[place + column]);
             if p.flags & flags::BIAS != 0 {
                 score += f64::from(o.bias[first_bias + column * stride - row * stride]);
@@ -35,7 +42,7 @@ pub fn reference(p: &Params, o: Operands<'_>, out: &mut [f32]) {
         let parts: Vec<_> = scores.iter().map(|s| (s - highest).exp()).collect();
         let sum: f64 = parts.iter().sum();
         for (out, part) in out[place..].iter_mut().zip(parts) {
-            *out = (part / sum) as f32;
+            *out = if sum > 0.0 { (part / sum) as f32 } else { 0.0 };
         }
     }
 }
@@ -81,6 +88,7 @@ mod tests {
             x: &[0.0; 6],
             bias: &[9.0, third, 9.0, 0.0, 9.0, third, 9.0, 0.0],
             mask: &[0.0, 0.0, f32::MIN],
+            ..Operands::default()
         };
         let mut out = [0.0; 6];
         reference(&p, o, &mut out);

@@ -90,16 +90,25 @@ fn autoencoders_agree_with_the_processor() {
 #[test]
 fn wide_heads_agree_with_the_processor() {
     let heads = [257, 300, 384, 512, 1024].into_iter();
-    compare(heads.flat_map(|head| (0..4).map(move |seed| (format!("head {head} {seed}"), zoo::attention(seed, head)))));
+    compare(heads.flat_map(|head| attentions(head, [0, 1, 2, 3, 4, 15])));
+}
+
+fn attentions(head: usize, seeds: impl IntoIterator<Item = u64>) -> impl Iterator<Item = (String, Specimen)> {
+    let named = move |seed| (format!("attention {head} {seed}"), zoo::attention(seed, head));
+    seeds.into_iter().map(named)
+}
+
+#[test]
+fn blocks_of_scores_agree_with_the_processor() {
+    let heads = [32, 50, 64, 128, 200].into_iter();
+    compare(heads.flat_map(|head| attentions(head, [4, 6, 12, 15, 20])));
 }
 
 /// Keys and values beyond a binding, whatever the head.
 #[test]
 fn long_keys_agree_with_the_processor() {
     let heads = [33, 64, 80, 128, 261].into_iter();
-    let specimens =
-        heads.flat_map(|head| (4..8).map(move |seed| (format!("long {head} {seed}"), zoo::attention(seed, head))));
-    compare_within(16 << 10, specimens);
+    compare_within(16 << 10, heads.flat_map(|head| attentions(head, [0, 3, 6, 13])));
 }
 
 #[test]

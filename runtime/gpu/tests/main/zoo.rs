@@ -199,6 +199,7 @@ pub(crate) fn transformer(seed: u64) -> Specimen {
         scale,
         bias,
         mask,
+        blocks: None,
     };
     let attended = b.attention(&root, "attention", op).unwrap();
     let gate = Some(Gate {
@@ -255,6 +256,7 @@ pub(crate) fn transformer(seed: u64) -> Specimen {
         scale,
         bias: None,
         mask: None,
+        blocks: None,
     };
     let batched = b.attention(&root, "batched", batched).unwrap();
     b.output("out", batched);
@@ -426,7 +428,8 @@ pub(crate) fn quantized(seed: u64) -> Specimen {
     Specimen { graph, weights, inputs }
 }
 
-/// Attention alone, of heads of `head_dim` elements; with a bias or a mask or both as the bits of `seed` say.
+/// Attention alone, of heads of `head_dim` elements; with a bias (1), a mask (2), blocks (4) or blocks of each head (12) as
+/// the bits of `seed` say.
 pub(crate) fn attention(seed: u64, head_dim: usize) -> Specimen {
     let mut t = Tensors::new(seed);
     let (batch, queries, keys, heads) = (t.size(1, 3), t.size(1, 150), t.size(65, 200), t.size(1, 2));
@@ -438,6 +441,14 @@ pub(crate) fn attention(seed: u64, head_dim: usize) -> Specimen {
     let [k, v] = ["k", "v"].map(|name| b.input(name, &[batch, keys, width]));
     let bias = (seed & 1 != 0).then(|| b.input("bias", &[queries + keys - 1, heads]));
     let mask = (seed & 2 != 0).then(|| b.input("mask", &[keys]));
+    let sets = if seed & 8 != 0 { heads } else { 1 };
+    let blocks = [
+        sets,
+        queries.div_ceil(Attention::BLOCK),
+        keys.div_ceil(Attention::BLOCK),
+    ];
+    let axes = usize::from(seed & 8 == 0)..3;
+    let value = (seed & 4 != 0).then(|| b.input("blocks", &blocks[axes.clone()]));
     let op = Attention {
         q,
         k,
@@ -446,6 +457,7 @@ pub(crate) fn attention(seed: u64, head_dim: usize) -> Specimen {
         scale: 1.0 / (head_dim as f32).sqrt(),
         bias,
         mask,
+        blocks: value,
     };
     let y = b.attention(&Scope::root(), "attention", op).unwrap();
     b.output("out", y);
@@ -454,6 +466,14 @@ pub(crate) fn attention(seed: u64, head_dim: usize) -> Specimen {
     if let Some(mask) = inputs.get_mut("mask") {
         let hidden = |key| if key % 3 == 1 { f32::MIN } else { 0.0 };
         *mask = HostTensor::f32(&[keys], (0..keys).map(hidden).collect());
+    }
+    if let Some(input) = inputs.get_mut("blocks") {
+        // The first queries of the first head see nothing.
+        let seen = |block| block >= blocks[2] && random.below(3) > 0;
+        let seen = (0..blocks.iter().product())
+            .map(seen)
+            .map(|seen| f32::from(u8::from(seen)));
+        *input = HostTensor::f32(&blocks[axes], seen.collect());
     }
     Specimen { graph, weights, inputs }
 }

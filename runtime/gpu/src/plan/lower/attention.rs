@@ -11,6 +11,15 @@ use super::super::view::View;
 use super::flag;
 use crate::tune::{self, Operation};
 
+const _: () = assert!(Attention::BLOCK == attention::BLOCK as usize);
+
+/// Which optional operands there are.
+pub(super) fn flags_of(op: &Attention) -> u32 {
+    flag(op.bias.is_some(), flags::BIAS)
+        | flag(op.mask.is_some(), flags::MASK)
+        | flag(op.blocks.is_some(), flags::BLOCKS)
+}
+
 /// Sizes of an attention, of one or more of its batches.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
@@ -62,7 +71,9 @@ impl Emitter<'_> {
             v: self.view(op.v),
             out: self.result(value),
         };
-        let kernel = self.attention_kernel(op, &shape);
+        // The kernel begins with a whole block.
+        let begins = op.blocks.is_none() || self.rows_of_window(views.q, q[axes - 1]) >= Attention::BLOCK;
+        let kernel = self.attention_kernel(op, &shape).filter(|_| begins);
         let Capabilities {
             max_binding,
             storage_alignment,
@@ -121,6 +132,14 @@ impl Emitter<'_> {
         }
     }
 
+    /// Blocks of a head; 0 where those of one serve all.
+    pub(super) fn head_blocks(&self, op: &Attention) -> u32 {
+        match op.blocks.map(|blocks| self.graph.node(blocks).shape.as_slice()) {
+            Some([_, down, across]) => (down * across) as u32,
+            _ => 0,
+        }
+    }
+
     /// The kernel that never stores scores.
     fn fused(
         &mut self,
@@ -145,8 +164,10 @@ impl Emitter<'_> {
                 heads: shape.heads as u32,
                 head_dim: shape.head_dim as u32,
                 batch: shape.batch as u32,
-                flags: flag(op.bias.is_some(), flags::BIAS) | flag(op.mask.is_some(), flags::MASK),
+                flags: flags_of(op),
                 scale: op.scale,
+                first_block: (chunk.rows.start / Attention::BLOCK) as u32,
+                head_blocks: self.head_blocks(op),
                 ..Default::default()
             };
             let q = chunk.view(views.q, width);
@@ -156,6 +177,7 @@ impl Emitter<'_> {
                 views.v,
                 self.optional(op.bias, q),
                 self.optional(op.mask, q),
+                self.optional(op.blocks, q),
                 chunk.view(views.out, width),
             ];
             self.emit(kernel, params, &bound, chunk.cost(cost))?;

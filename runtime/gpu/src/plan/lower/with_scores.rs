@@ -5,12 +5,11 @@ use std::ops::Range;
 
 use kinora_graph::{Attention, Cost, Result};
 use kinora_shaders::matmul::{self, Matmul};
-use kinora_shaders::{flags, softmax};
+use kinora_shaders::softmax;
 
 use super::super::chunk::{MAX_ROWS, share};
 use super::super::emit::Emitter;
-use super::attention::{Shape, Views};
-use super::flag;
+use super::attention::{Shape, Views, flags_of};
 
 /// What rows and columns of products are best multiples of.
 const GRANULE: usize = 64;
@@ -102,18 +101,21 @@ impl Emitter<'_> {
         let params = softmax::Params {
             rows: rows as u32,
             columns: keys as u32,
-            flags: flag(op.bias.is_some(), flags::BIAS) | flag(op.mask.is_some(), flags::MASK),
+            first_row: 0,
+            flags: flags_of(op),
             // Key 0 is so far behind the first of these queries.
             first_bias: ((queries - 1 - first) * heads + head) as u32,
             bias_stride: heads as u32,
-            ..Default::default()
+            first_query: first as u32,
+            first_block: head as u32 * self.head_blocks(op),
         };
         let softmax_cost = Cost {
             flops: 8 * (rows * keys) as u64,
             bytes: 3 * scores.size,
         };
-        let (bias, mask) = (self.optional(op.bias, scores), self.optional(op.mask, scores));
-        self.emit(softmax::Softmax, params, &[scores, bias, mask, scores], softmax_cost)?;
+        let [bias, mask, blocks] = [op.bias, op.mask, op.blocks].map(|value| self.optional(value, scores));
+        let bound = [scores, bias, mask, blocks, scores];
+        self.emit(softmax::Softmax, params, &bound, softmax_cost)?;
 
         let (out, out_first) = self.window(views.out, &query_rows, width);
         let kernel = Matmul {
