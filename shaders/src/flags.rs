@@ -12,13 +12,16 @@ pub const RESIDUAL: u32 = 8;
 pub const WEIGHT: u32 = 16;
 /// `mask` is added to the scores.
 pub const MASK: u32 = 32;
+/// `blocks` says which scores there are.
+pub const BLOCKS: u32 = 64;
 
 /// Every bit with its name in WGSL.
-pub(crate) const ALL: [(&str, u32); 6] = [
+pub(crate) const ALL: [(&str, u32); 7] = [
     ("HAS_BIAS", BIAS),
     ("HAS_TABLE", TABLE),
     ("HAS_ROWS", ROWS),
     ("HAS_RESIDUAL", RESIDUAL),
     ("HAS_WEIGHT", WEIGHT),
     ("HAS_MASK", MASK),
+    ("HAS_BLOCKS", BLOCKS),
 ];

@@ -1,7 +1,7 @@
 //! Composes WGSL: text in, text out.
 //!
 //! A kernel's `kernel.wgsl` is plain WGSL plus three directives, each alone on its line:
-//! - `//#include NAME` is replaced by a snippet: one of `shared/`, or one that the variant brings (`weight`);
+//! - `//#include NAME` is replaced by a snippet: one that the variant brings (`weight`), or one of `shared/`;
 //! - `//#repeat $i COUNT` … `//#end` repeats the lines between, `$i` replaced by 0, 1, … (for accumulators that
 //!   must stay in registers whatever a driver's loop unrolling does); repeats may hold repeats;
 //! - constants of the variant come first, as `const NAME = value;` lines.
@@ -14,13 +14,15 @@ use kinora_quant::format::{WGSL_BYTES, WGSL_FOURS, WGSL_UNPACK};
 use crate::linear::Tile;
 use crate::{Activation, Factors, Features, WeightType, flags};
 
-/// The snippets that any kernel may include.
-const SHARED: [(&str, &str); 13] = [
+/// The snippets that any kernel may include, but where it brings its own.
+const SHARED: [(&str, &str); 14] = [
     ("common", include_str!("shared/common.wgsl")),
     ("activation", include_str!("shared/activation.wgsl")),
     ("all_k", include_str!("shared/all_k.wgsl")),
     ("all_rows", include_str!("shared/all_rows.wgsl")),
     ("bytes", WGSL_BYTES),
+    // Sums begin with zeros.
+    ("first_sums", ""),
     ("fours", WGSL_FOURS),
     ("first_weight", include_str!("shared/first_weight.wgsl")),
     ("gemm_begin", include_str!("shared/gemm_begin.wgsl")),
@@ -215,7 +217,7 @@ impl Text {
                     let (_, text) = self
                         .snippets
                         .iter()
-                        .find(|(n, _)| *n == name)
+                        .rfind(|(n, _)| *n == name)
                         .unwrap_or_else(|| panic!("no snippet {name}"));
                     self.expand(text, out);
                 }

@@ -237,6 +237,7 @@ pub fn encoder_graph(
             scale: 1.0,
             bias: Some(bias),
             mask,
+            blocks: None,
         };
         let y = b.attention(&attn, "attention", op)?;
         x = b.linear(

@@ -375,6 +375,7 @@ impl Block<'_> {
             scale,
             bias: None,
             mask: None,
+            blocks: None,
         };
         b.attention(scope, "attention", op)
     }

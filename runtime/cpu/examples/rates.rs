@@ -77,6 +77,7 @@ fn main() {
                         scale,
                         bias,
                         mask,
+                        blocks: None,
                     },
                 )
                 .unwrap()

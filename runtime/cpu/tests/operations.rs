@@ -278,12 +278,25 @@ fn attention(seed: u64, [queries, keys]: [usize; 2]) {
     if flip(random) {
         setting.random_input(random, "bias", &[queries + keys - 1, heads], 3.0);
     }
-    if flip(random) {
+    let masked = flip(random);
+    if masked {
         let hidden = pick(random, &[-1e9, f32::MIN, f32::NEG_INFINITY]);
         let mask = (0..keys)
             .map(|i| if i == keys / 2 || flip(random) { 0.0 } else { hidden })
             .collect();
         setting.input("mask", HostTensor::f32(&[keys], mask));
+    }
+    if flip(random) {
+        let blocks = [
+            heads,
+            queries.div_ceil(Attention::BLOCK),
+            keys.div_ceil(Attention::BLOCK),
+        ];
+        let shape = &blocks[usize::from(flip(random))..];
+        // A mask may hide all keys that a block shows.
+        let seen = (0..shape.iter().product()).map(|_| f32::from(u8::from(masked || flip(random))));
+        let seen = seen.collect();
+        setting.input("blocks", HostTensor::f32(shape, seen));
     }
     setting.check(precision(random), |b, v| {
         let op = Attention {
@@ -294,6 +307,7 @@ fn attention(seed: u64, [queries, keys]: [usize; 2]) {
             scale: 1.0 / (head as f32).sqrt(),
             bias: v.get("bias").copied(),
             mask: v.get("mask").copied(),
+            blocks: v.get("blocks").copied(),
         };
         b.attention(&Scope::root(), "attention", op).unwrap()
     });
@@ -326,6 +340,7 @@ fn a_first_block_of_keys_may_be_masked_entirely() {
             scale: 0.5,
             bias: None,
             mask: Some(v["mask"]),
+            blocks: None,
         };
         b.attention(&Scope::root(), "attention", op).unwrap()
     });

@@ -59,6 +59,7 @@ impl Graph {
             // Every expert looks through all slots.
             Op::GroupByExpert { grouping, .. } => (grouping.slots * grouping.experts) as u64,
             Op::ScatterExperts { x, .. } => 2 * self.node(*x).elements() as u64,
+            // Of all blocks: which are left out is known to a run alone.
             Op::Attention(op) => {
                 let keys = self.node(op.k).shape[self.node(op.k).shape.len() - 2] as u64;
                 4 * elements * keys

@@ -209,7 +209,7 @@ pub struct QkNormRope {
     pub sin: Value,
 }
 
-/// softmax(scale · q kᵀ + bias + mask) v, for each batch and head.
+/// softmax(scale · q kᵀ + bias + mask) v, for each batch and head; of all scores, or of those in some blocks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attention {
     /// `[Lq, heads · head_dim]` or `[B, Lq, heads · head_dim]`
@@ -226,6 +226,15 @@ pub struct Attention {
     pub bias: Option<Value>,
     /// `[Lk]`, added to the scores of each key (0 or a large negative number).
     pub mask: Option<Value>,
+    /// `[⌈Lq / 64⌉, ⌈Lk / 64⌉]`, or `[heads, ⌈Lq / 64⌉, ⌈Lk / 64⌉]`, the same for each batch. Where a number is zero, these 64
+    /// queries ([`Attention::BLOCK`]) do not see these 64 keys, and nothing is computed for them; any other lets them. A query that sees
+    /// no key gives zeros.
+    pub blocks: Option<Value>,
+}
+
+impl Attention {
+    /// Queries and keys of a block.
+    pub const BLOCK: usize = 64;
 }
 
 /// Zeros around a feature map. In time there are only zeros (or a cache) in front.
@@ -526,6 +535,7 @@ impl Op {
                 [&mut op.q, &mut op.k, &mut op.v].into_iter().for_each(&mut map);
                 op.bias.iter_mut().for_each(&mut map);
                 op.mask.iter_mut().for_each(&mut map);
+                op.blocks.iter_mut().for_each(&mut map);
             }
             Self::Conv3d(op) => {
                 map(&mut op.x);

@@ -1,6 +1,6 @@
 //! Shapes to test and to measure.
 
-use super::{Attention, Operands, Params, Tile, reference};
+use super::{Attention, BLOCK, Operands, Params, Tile, reference};
 use crate::call::{Call, Random, UNTOUCHED, bytes};
 use crate::{Factors, flags};
 
@@ -11,7 +11,8 @@ pub struct Case {
     pub kernel: Attention,
     /// Batches, queries, keys, heads, elements of a head.
     pub shape: [u32; 5],
-    /// [`flags`]; the mask hides about half of the keys.
+    /// [`flags`]; the mask hides about half of the keys, and blocks about half of the scores: the same of all heads where
+    /// `sliced`, and all of the first queries.
     pub flags: u32,
     /// Only some queries are computed.
     pub sliced: bool,
@@ -28,7 +29,7 @@ pub fn cases() -> Vec<Case> {
         };
         // Lanes take no bias.
         let flags = if tile == Tile::Lanes {
-            flags & flags::MASK
+            flags & !flags::BIAS
         } else {
             flags
         };
@@ -48,6 +49,18 @@ pub fn cases() -> Vec<Case> {
             case(round_f16, [1, 5, 40, 1, 192], flags::MASK, false, 1.0);
             case(round_f16, [1, 7, 70, 2, 33], flags::BIAS, true, 1.0);
         }
+        for round_f16 in [false, true] {
+            case(round_f16, [2, 150, 205, 3, 64], flags::BLOCKS, false, 1.0);
+            case(round_f16, [1, 70, 330, 2, 128], flags::BLOCKS, true, 2.0);
+        }
+        case(false, [1, 130, 129, 2, 32], flags::BLOCKS | flags::MASK, false, 1.0);
+        case(
+            false,
+            [1, 65, 70, 3, 175],
+            flags::BLOCKS | flags::BIAS | flags::MASK,
+            true,
+            1.0,
+        );
         case(false, [1, 1, 1, 1, 2], 0, false, 1.0);
         case(false, [3, 40, 1, 2, 5], flags::BIAS, true, 1.0);
         case(false, [1, 63, 64, 4, 32], flags::BIAS, false, 20.0);
@@ -66,6 +79,13 @@ pub fn cases() -> Vec<Case> {
         case([1, 5, 40, 1, 92], flags::MASK, false, 1.0);
         case([1, 65, 130, 2, 64], flags::BIAS, false, 20.0);
         case([3, 9, 1, 2, 4], flags::BIAS, true, 1.0);
+        case([2, 150, 205, 3, 64], flags::BLOCKS, false, 1.0);
+        case(
+            [1, 70, 330, 2, 128],
+            flags::BLOCKS | flags::BIAS | flags::MASK,
+            true,
+            2.0,
+        );
     }
     cases
 }
@@ -90,6 +110,7 @@ impl Case {
         let mut random = Random::new(seed);
         let [batch, lq, lk, heads, head_dim] = self.shape;
         let (first_query, skipped) = if self.sliced { (lq / 3, lq / 4) } else { (0, 0) };
+        let (down, across) = (lq.div_ceil(BLOCK) + 1, lk.div_ceil(BLOCK));
         let p = Params {
             queries: lq - first_query - skipped,
             first_query,
@@ -100,7 +121,9 @@ impl Case {
             batch,
             flags: self.flags,
             scale: 1.0 / (head_dim as f32).sqrt(),
-            _pad: [0; 3],
+            first_block: u32::from(self.sliced),
+            head_blocks: if self.sliced { 0 } else { down * across },
+            _pad: 0,
         };
         let width = heads * head_dim;
         let q = random.floats((batch * lq * width) as usize, self.size);
@@ -109,6 +132,16 @@ impl Case {
         let bias = random.floats(((lq + lk - 1) * heads) as usize, 3.0);
         let mask: Vec<_> = (0..lk)
             .map(|j| if j % 2 == 1 || j > lk / 2 { f32::MIN } else { 0.0 })
+            .collect();
+        let first_blocks = (p.first_block * across) as usize..((p.first_block + 1) * across) as usize;
+        let blocks: Vec<_> = (0..(heads * down * across) as usize)
+            .map(|i| {
+                if first_blocks.contains(&i) {
+                    0.0
+                } else {
+                    random.below(2) as f32
+                }
+            })
             .collect();
         let before = vec![UNTOUCHED; q.len()];
         let mut expected = before.clone();
@@ -121,6 +154,7 @@ impl Case {
                 v: &v,
                 bias: &bias,
                 mask: &mask,
+                blocks: &blocks,
             },
             &mut expected,
         );
@@ -130,6 +164,7 @@ impl Case {
             bytes(&v),
             bytes(&bias),
             bytes(&mask),
+            bytes(&blocks),
             bytes(&before),
         ];
         // Large scores are themselves rounded.

@@ -11,9 +11,9 @@ struct Params {
     batch: u32,
     flags: u32,
     scale: f32,
+    first_block: u32,
+    head_blocks: u32,
     pad0: u32,
-    pad1: u32,
-    pad2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -22,7 +22,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> v: array<Operand>;
 @group(0) @binding(4) var<storage, read_write> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> mask: array<f32>;
-@group(0) @binding(6) var<storage, read_write> out: array<Operand>;
+@group(0) @binding(6) var<storage, read_write> blocks: array<f32>;
+@group(0) @binding(7) var<storage, read_write> out: array<Operand>;
 
 fn rounded(x: vec4<f32>) -> vec4<f32> {
     if ROUND {
@@ -48,6 +49,17 @@ fn added(row: u32, any_keys: vec4<u32>, head: u32) -> vec4<f32> {
         s += vec4<f32>(mask[keys.x], mask[keys.y], mask[keys.z], mask[keys.w]);
     }
     return s;
+}
+
+// The first key from `key` on of a block that is not zero, for the block of the query `row`.
+fn seen_from(row: u32, key: u32, head: u32) -> u32 {
+    let across = (params.key_length + BLOCK - 1u) / BLOCK;
+    let place = head * params.head_blocks + (params.first_block + row / BLOCK) * across;
+    var first = key;
+    while (params.flags & HAS_BLOCKS) != 0u && first < params.key_length && blocks[place + first / BLOCK] == 0.0 {
+        first = (first / BLOCK + 1u) * BLOCK;
+    }
+    return first;
 }
 
 //#include body

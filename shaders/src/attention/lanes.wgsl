@@ -43,7 +43,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     //#repeat $r EACH
     highest[$r] = LOWEST;
     //#end
-    for (var key0 = 0u; key0 < params.key_length; key0 += LANES) {
+    let first_row = group.x * LANES * EACH;
+    var key0 = seen_from(first_row, 0u, group.y);
+    for (; key0 < params.key_length; key0 = seen_from(first_row, key0 + LANES, group.y)) {
         let key = min(key0 + lane, last_key);
         let key_row = key_place + key * width;
         var scores = array<f32, EACH * LANES>();
@@ -111,7 +113,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     for (var d = 0u; d < params.head_dim; d += 4u) {
         //#repeat $r EACH
         if first_query + $ru * LANES <= last_query {
-            out[(row$r + d) / 4u] = output[$ru * (VECTORS + 1u)] / sum[$r];
+            out[(row$r + d) / 4u] = output[$ru * (VECTORS + 1u)] / max(sum[$r], LEAST_SUM);
         }
         //#repeat $d VECTORS
         output[$ru * (VECTORS + 1u) + $du] = output[$ru * (VECTORS + 1u) + $du + 1u];

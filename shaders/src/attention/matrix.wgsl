@@ -35,6 +35,19 @@ var<workgroup> probabilities: array<vec4<f16>, ROWS * PROBABILITY_STRIDE>;
 var<workgroup> factors: array<f32, ROWS>;
 // Whether this tile of keys has raised a level.
 var<workgroup> raised: bool;
+// What one invocation has found for all.
+var<workgroup> next_key: u32;
+
+// The first keys from `key` on that the workgroup's queries see, of which `row` is the first. All must ask together.
+fn next_keys(thread: u32, row: u32, key: u32, head: u32) -> u32 {
+    if (params.flags & HAS_BLOCKS) == 0u {
+        return key;
+    }
+    if thread == 0u {
+        next_key = seen_from(row, key, head);
+    }
+    return workgroupUniformLoad(&next_key);
+}
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(
@@ -98,21 +111,25 @@ fn main(
         workgroupBarrier();
         //#end
 
+        var following = next_keys(thread, first_query, 0u, head);
         //#repeat $b BLOCKS
         //#repeat $i 4
         var next$b_$i = vec4<f32>();
         if inside {
-            next$b_$i = k[key_vector + min((load_row + ($bu * 4u + $iu) * LOAD_ROWS) * key_stride, last_key)];
+            let key = (following + load_row + ($bu * 4u + $iu) * LOAD_ROWS) * key_stride;
+            next$b_$i = k[key_vector + min(key, last_key)];
         }
         //#end
         //#end
-        // Where this invocation loads its first value of a tile, and its first key of the next.
-        var first_value = load_row * 4u * key_stride;
-        var first_next_key = (load_row + KEYS) * key_stride;
         let extra = (params.flags & (HAS_BIAS | HAS_MASK)) != 0u;
         var level = LOWEST;
         var total = 0.0;
-        for (var key0 = 0u; key0 < params.key_length; key0 += KEYS) {
+        while following < params.key_length {
+            let key0 = following;
+            following = next_keys(thread, first_query, key0 + KEYS, head);
+            // Where this invocation loads its first value of the tile, and its first key of the next.
+            let first_value = (key0 + load_row * 4u) * key_stride;
+            let first_next_key = (following + load_row) * key_stride;
             if thread == 0u {
                 raised = false;
             }
@@ -170,8 +187,6 @@ fn main(
             }
             //#end
             //#end
-            first_value += KEYS * key_stride;
-            first_next_key += KEYS * key_stride;
 
             // Scores as logarithms to the base of 2.
             //#repeat $i VECTORS
@@ -249,7 +264,7 @@ fn main(
             total += subgroupShuffleXor(total, apart);
         }
         if share == 0u {
-            factors[row] = 1.0 / total;
+            factors[row] = 1.0 / max(total, LEAST_SUM);
         }
         //#repeat $d DEPTH
         {

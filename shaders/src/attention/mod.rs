@@ -1,4 +1,5 @@
-//! softmax(scale · q kᵀ + bias + mask) v for each batch and head, without storing the scores.
+//! softmax(scale · q kᵀ + bias + mask) v for each batch and head, without storing the scores. Blocks of them can be left
+//! out, and cost nothing then.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -171,16 +172,21 @@ pub struct Params {
     pub head_dim: u32,
     /// Batches.
     pub batch: u32,
-    /// [`crate::flags`]: BIAS, MASK.
+    /// [`crate::flags`]: BIAS, MASK, BLOCKS.
     pub flags: u32,
     /// Factor of q kᵀ.
     pub scale: f32,
+    /// Row of blocks of the first query to compute, which is the first of its block.
+    pub first_block: u32,
+    /// Blocks of a head; 0 where those of one serve all.
+    pub head_blocks: u32,
     /// Nothing.
-    pub _pad: [u32; 3],
+    pub _pad: u32,
 }
 
 /// q and out are `[B, Lq, heads · head_dim]`, k and v `[B, Lk, heads · head_dim]`, bias `[Lq + Lk - 1, heads]`
-/// (entry `j - i + Lq - 1`), mask `[Lk]`.
+/// (entry `j - i + Lq - 1`), mask `[Lk]`, blocks `[⌈Lq / BLOCK⌉, ⌈Lk / BLOCK⌉]` of each head or of all: where one is zero,
+/// its queries do not see its keys. A query that sees none gives zeros.
 pub const BINDINGS: &[Binding] = &[
     PARAMS,
     arena("q"),
@@ -188,11 +194,15 @@ pub const BINDINGS: &[Binding] = &[
     arena("v"),
     arena("bias"),
     arena("mask"),
+    arena("blocks"),
     arena("out"),
 ];
 
 /// What the queries of a workgroup divide.
 pub const QUERY_TILE: u32 = 64;
+
+/// Queries and keys of a block of scores: whole tiles of every variant.
+pub const BLOCK: u32 = 64;
 
 impl Kernel for Attention {
     type Params = Params;
@@ -278,7 +288,10 @@ impl Attention {
         if self.round_f16 {
             name.push_str(".f16");
         }
-        let text = text.snippet("operands", operands).constant("ROUND", self.round_f16);
+        let text = text
+            .snippet("operands", operands)
+            .constant("ROUND", self.round_f16)
+            .constant("BLOCK", BLOCK);
         Shader {
             name,
             needs: text.needs(),
@@ -302,6 +315,7 @@ impl Attention {
         let text = Text::new(include_str!("kernel.wgsl"))
             .snippet("operands", include_str!("by_four.wgsl"))
             .snippet("body", include_str!("matrix.wgsl"))
+            .constant("BLOCK", BLOCK)
             .constant("ROUND", true)
             .with(self.tile.needs(bound))
             .matrices([size; 3])

@@ -2,7 +2,7 @@
 
 use kinora_quant::round_f16;
 
-use super::{Attention, Params};
+use super::{Attention, BLOCK, Params};
 use crate::flags;
 
 /// The operands; those that the flags leave out may be empty.
@@ -18,6 +18,8 @@ pub struct Operands<'a> {
     pub bias: &'a [f32],
     /// `[Lk]`
     pub mask: &'a [f32],
+    /// `[⌈Lq / 64⌉, ⌈Lk / 64⌉]`, of each head or of all
+    pub blocks: &'a [f32],
 }
 
 /// What the kernel does, in f64 and with the scores of a query all at once.
@@ -26,6 +28,10 @@ pub fn reference(kernel: &Attention, p: &Params, o: Operands<'_>, out: &mut [f32
     let (lq, lk) = (p.query_length as usize, p.key_length as usize);
     let (heads, dim) = (p.heads as usize, p.head_dim as usize);
     let width = heads * dim;
+    let block = |head: usize, i: usize, j: usize| {
+        let row = p.first_block as usize + (i - p.first_query as usize) / BLOCK as usize;
+        head * p.head_blocks as usize + row * lk.div_ceil(BLOCK as usize) + j / BLOCK as usize
+    };
     for batch in 0..p.batch as usize {
         for head in 0..heads {
             for i in p.first_query as usize..(p.first_query + p.queries) as usize {
@@ -33,6 +39,9 @@ pub fn reference(kernel: &Attention, p: &Params, o: Operands<'_>, out: &mut [f32
                 let key = |j: usize| (batch * lk + j) * width + head * dim;
                 let scores: Vec<f64> = (0..lk)
                     .map(|j| {
+                        if p.flags & flags::BLOCKS != 0 && o.blocks[block(head, i, j)] == 0.0 {
+                            return f64::NEG_INFINITY;
+                        }
                         let dot: f64 = (0..dim).map(|d| operand(o.q[q + d]) * operand(o.k[key(j) + d])).sum();
                         let mut score = dot * f64::from(p.scale);
                         if p.flags & flags::BIAS != 0 {
@@ -53,7 +62,7 @@ pub fn reference(kernel: &Attention, p: &Params, o: Operands<'_>, out: &mut [f32
                         .enumerate()
                         .map(|(j, part)| part * operand(o.v[key(j) + d]))
                         .sum();
-                    out[q + d] = (value / sum) as f32;
+                    out[q + d] = if sum > 0.0 { (value / sum) as f32 } else { 0.0 };
                 }
             }
         }
@@ -105,6 +114,37 @@ mod tests {
             &mut out,
         );
         assert_eq!(out, [1.5, 0.0]);
+    }
+
+    #[test]
+    fn blocks_of_zero_are_not_seen() {
+        let p = Params {
+            queries: 65,
+            query_length: 65,
+            key_length: 65,
+            heads: 2,
+            head_dim: 1,
+            batch: 1,
+            flags: flags::BLOCKS,
+            head_blocks: 4,
+            ..Params::default()
+        };
+        // Of the first head, all see the last key alone; of the second, the last query sees nothing.
+        let mut v = [1.0; 130];
+        v[128] = 5.0;
+        let o = Operands {
+            q: &[0.0; 130],
+            k: &[0.0; 130],
+            v: &v,
+            blocks: &[0.0, 1.0, 0.0, 0.5, 1.0, 0.0, 0.0, 0.0],
+            ..Operands::default()
+        };
+        let mut out = [9.0; 130];
+        reference(&KERNEL, &p, o, &mut out);
+        assert_eq!(
+            (out[0], out[128], out[1], out[127], out[129]),
+            (5.0, 5.0, 1.0, 1.0, 0.0)
+        );
     }
 
     #[test]

@@ -24,6 +24,19 @@ fn finish_scores(dots: vec4<f32>, row: u32, first_key: u32, head: u32) -> vec4<f
     return clamp(s, vec4<f32>(LOWEST), vec4<f32>(-LOWEST));
 }
 
+// The first keys from `key` on that the workgroup's queries see, of which `row` is the first. All must ask together,
+// between tiles of keys: what one has found passes through probabilities, for no other memory is left. Multiples of 64 are
+// exact as f32.
+fn next_keys(thread: u32, row: u32, key: u32, head: u32) -> u32 {
+    if (params.flags & HAS_BLOCKS) == 0u {
+        return key;
+    }
+    if thread == 0u {
+        probabilities[0][0][0].x = f32(seen_from(row, key, head));
+    }
+    return u32(workgroupUniformLoad(&probabilities[0][0][0]).x);
+}
+
 @compute @workgroup_size(SIDE * SIDE)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let head = group.y;
@@ -49,7 +62,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     highest[$i] = vec4<f32>(LOWEST);
     //#end
 
-    for (var key0 = 0u; key0 < params.key_length; key0 += 64u) {
+    var key0 = next_keys(thread, first_query, 0u, head);
+    for (; key0 < params.key_length; key0 = next_keys(thread, first_query, key0 + 64u, head)) {
         // Scores.
         var scores = array<vec4<f32>, EACH * GROUPS>();
         for (var d0 = 0u; d0 < params.head_dim; d0 += 16u) {
@@ -189,7 +203,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
     }
     //#repeat $g GROUPS
-    let total$g = probabilities[$gu * SIDE / 8u][r][0];
+    let total$g = max(probabilities[$gu * SIDE / 8u][r][0], vec4<f32>(LEAST_SUM));
     //#repeat $i 4
     {
         let query = first_query + r + ($gu * 4u + $iu) * SIDE;

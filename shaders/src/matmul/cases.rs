@@ -13,19 +13,27 @@ pub struct Case {
     pub shape: [u32; 3],
     /// Offsets are not zero and strides have gaps.
     pub sliced: bool,
+    /// Sums go on from what is there.
+    pub accumulate: bool,
 }
 
 /// The cases.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for kernel in Matmul::all() {
-        for (shape, sliced) in [
-            ([1, 1, 1], false),
-            ([7, 65, 33], true),
-            ([67, 30, 384], false),
-            ([64, 64, 64], true),
+        for (shape, sliced, accumulate) in [
+            ([1, 1, 1], false, false),
+            ([7, 65, 33], true, false),
+            ([67, 30, 384], false, false),
+            ([64, 64, 64], true, false),
+            ([70, 67, 21], true, true),
         ] {
-            cases.push(Case { kernel, shape, sliced });
+            cases.push(Case {
+                kernel,
+                shape,
+                sliced,
+                accumulate,
+            });
         }
     }
     for transposed in [true, false] {
@@ -38,6 +46,7 @@ pub fn cases() -> Vec<Case> {
             kernel,
             shape: [256, 256, 256],
             sliced: false,
+            accumulate: false,
         });
     }
     cases
@@ -61,11 +70,15 @@ impl Case {
             b_stride: b_columns + gap,
             out_offset: offset + 4,
             out_stride: n + gap,
-            _pad: [0; 2],
+            accumulate: u32::from(self.accumulate),
+            _pad: 0,
         };
         let a = random.floats((p.a_offset + m * p.a_stride) as usize, 2.0);
         let b = random.floats((p.b_offset + b_rows * p.b_stride) as usize, 2.0);
-        let before = vec![UNTOUCHED; (p.out_offset + m * p.out_stride) as usize];
+        let before = match self.accumulate {
+            true => random.floats((p.out_offset + m * p.out_stride) as usize, 9.0),
+            false => vec![UNTOUCHED; (p.out_offset + m * p.out_stride) as usize],
+        };
         let mut expected = before.clone();
         reference(&self.kernel, &p, Operands { a: &a, b: &b }, &mut expected);
         Call::new(

@@ -15,8 +15,8 @@ struct Params {
     b_stride: u32,
     out_offset: u32,
     out_stride: u32,
+    accumulate: u32,
     pad0: u32,
-    pad1: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -56,6 +56,16 @@ fn load_b(column: u32, k: u32) -> vec4<f32> {
         v[j] = b[i + j * step];
     }
     return v;
+}
+
+// What a sum begins with where it goes on from another call.
+fn load_sum(row: u32, column: u32) -> vec4<f32> {
+    let place = params.out_offset + row * params.out_stride + column;
+    var y = vec4<f32>();
+    for (var i = 0u; i < 4u && column + i < params.n; i++) {
+        y[i] = out[place + i];
+    }
+    return y;
 }
 
 fn store(row: u32, column: u32, y: vec4<f32>) {

@@ -1,4 +1,5 @@
-//! `out = alpha · A B`, both operands activations; A `[M, K]`, B `[N, K]` (transposed) or `[K, N]`.
+//! `out = alpha · A B`, both operands activations; A `[M, K]`, B `[N, K]` (transposed) or `[K, N]`. A product can be cut
+//! along K: `out = alpha · (out + A B)` goes on from what an earlier call left, and changes no bit of the whole sums.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -47,8 +48,10 @@ pub struct Params {
     pub out_offset: u32,
     /// Row stride of the result.
     pub out_stride: u32,
+    /// Sums begin with what `out` holds; with zeros where this is 0.
+    pub accumulate: u32,
     /// Nothing.
-    pub _pad: [u32; 2],
+    pub _pad: u32,
 }
 
 /// See [`crate::Shader::bindings`].
@@ -80,7 +83,8 @@ impl Kernel for Matmul {
     fn shader(&self) -> Shader {
         let text = Text::new(include_str!("kernel.wgsl"))
             .floats(held(self.round_a), held(self.round_b))
-            .tile(Tile::Square, Factors::F32, !self.transposed);
+            .tile(Tile::Square, Factors::F32, !self.transposed)
+            .snippet("first_sums", include_str!("first_sums.wgsl"));
         let layout = if self.transposed { "nk" } else { "kn" };
         let rounding = match (self.round_a, self.round_b) {
             (false, false) => "",

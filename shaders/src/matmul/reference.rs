@@ -18,14 +18,15 @@ pub fn reference(kernel: &Matmul, p: &Params, o: Operands<'_>, out: &mut [f32]) 
     let operand = |v: f32, round| f64::from(if round { round_f16(v) } else { v });
     for m in 0..p.m as usize {
         for n in 0..p.n as usize {
-            let mut sum = 0.0;
+            let out = &mut out[p.out_offset as usize + m * p.out_stride as usize + n];
+            let mut sum = if p.accumulate == 0 { 0.0 } else { f64::from(*out) };
             for k in 0..p.k as usize {
                 let (row, column) = if kernel.transposed { (n, k) } else { (k, n) };
                 let a = o.a[p.a_offset as usize + m * p.a_stride as usize + k];
                 let b = o.b[p.b_offset as usize + row * p.b_stride as usize + column];
                 sum += operand(a, kernel.round_a) * operand(b, kernel.round_b);
             }
-            out[p.out_offset as usize + m * p.out_stride as usize + n] = (f64::from(p.alpha) * sum) as f32;
+            *out = (f64::from(p.alpha) * sum) as f32;
         }
     }
 }
@@ -69,5 +70,8 @@ mod tests {
             &mut out,
         );
         assert_eq!(out, [34.0, 46.0, 0.0, 78.0, 106.0]);
+        let more = Params { accumulate: 1, ..p };
+        reference(&kernel, &more, o, &mut out);
+        assert_eq!(out, [106.0, 136.0, 0.0, 242.0, 312.0]);
     }
 }

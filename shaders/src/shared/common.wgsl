@@ -1,5 +1,7 @@
 // The finite number that stands for minus infinity.
 const LOWEST: f32 = -3.4e38;
+// What the sum of a softmax is at least, of which the highest part is 1: what has no parts becomes zeros.
+const LEAST_SUM: f32 = 1e-30;
 
 // Number of the workgroup in a flat grid.
 fn flat(group: vec3<u32>) -> u32 {

@@ -29,6 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sum$r_$q = vec4<Sum>();
     //#end
     //#end
+    //#include first_sums
     for (var k0 = 0u; k0 < depth(); k0 += STEP) {
         //#include gemm_fill
         for (var k = 0u; k < STEP / 4u; k++) {

@@ -107,6 +107,7 @@ impl Net<'_, '_> {
             scale: 1.0 / (c as f32).sqrt(),
             bias: None,
             mask: None,
+            blocks: None,
         };
         let y = self.b.attention(scope, "attention", op)?;
         let y = self.b.linear(

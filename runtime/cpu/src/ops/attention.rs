@@ -34,6 +34,11 @@ pub(super) fn run(machine: &Machine<'_>, frame: &Frame<'_>, op: &Attention) -> R
         v: &v,
         bias: bias.as_deref(),
         mask: frame.optional(op.mask)?,
+        blocks: frame.optional(op.blocks)?.map(|blocks| Blocks {
+            blocks,
+            down: queries.div_ceil(Attention::BLOCK),
+            across: keys.div_ceil(Attention::BLOCK),
+        }),
         queries,
         keys,
         width,
@@ -67,12 +72,30 @@ struct Problem<'a> {
     /// `[heads, Lq + Lk - 1]`
     bias: Option<&'a [f32]>,
     mask: Option<&'a [f32]>,
+    blocks: Option<Blocks<'a>>,
     queries: usize,
     keys: usize,
     /// Of a row: all heads.
     width: usize,
     /// Of a head.
     head: usize,
+}
+
+/// Which keys queries see.
+struct Blocks<'a> {
+    /// `[down, across]`, of each head or of all.
+    blocks: &'a [f32],
+    down: usize,
+    across: usize,
+}
+
+impl Blocks<'_> {
+    /// Those of a query.
+    fn row(&self, head: usize, query: usize) -> &[f32] {
+        let row = head * self.down + query / Attention::BLOCK;
+        let rows = self.blocks.len() / self.across;
+        &self.blocks[row % rows * self.across..][..self.across]
+    }
 }
 
 /// What a task needs for itself.
@@ -142,7 +165,12 @@ impl Problem<'_> {
             );
         }
         for (row, running) in running.iter().enumerate() {
-            let factor = (1.0 / running.total) as f32;
+            // A query that sees no key has no weights.
+            let factor = if running.total > 0.0 {
+                (1.0 / running.total) as f32
+            } else {
+                0.0
+            };
             let out = &mut out[row * width + head * d..][..d];
             out.iter_mut()
                 .zip(&sums[row * d..])
@@ -150,7 +178,7 @@ impl Problem<'_> {
         }
     }
 
-    /// Relative positions and mask, for the scores of one query from key `start` on.
+    /// Relative positions, mask and blocks, for the scores of one query from key `start` on.
     fn add_biases(&self, scores: &mut [f32], head: usize, query: usize, start: usize) {
         if let Some(bias) = self.bias {
             let positions = self.queries + self.keys - 1;
@@ -159,6 +187,16 @@ impl Problem<'_> {
         }
         if let Some(mask) = self.mask {
             scores.iter_mut().zip(&mask[start..]).for_each(|(s, m)| *s += m);
+        }
+        if let Some(blocks) = &self.blocks {
+            let seen = &blocks.row(head, query)[start / Attention::BLOCK..];
+            for (scores, _) in scores
+                .chunks_mut(Attention::BLOCK)
+                .zip(seen)
+                .filter(|(_, s)| **s == 0.0)
+            {
+                scores.fill(f32::NEG_INFINITY);
+            }
         }
     }
 }

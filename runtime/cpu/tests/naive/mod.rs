@@ -288,8 +288,14 @@ fn expected(
                 heads: op.heads as u32,
                 head_dim,
                 batch: if q.len() == 3 { q[0] as u32 } else { 1 },
-                flags: flag(flags::BIAS, op.bias.is_some()) | flag(flags::MASK, op.mask.is_some()),
+                flags: flag(flags::BIAS, op.bias.is_some())
+                    | flag(flags::MASK, op.mask.is_some())
+                    | flag(flags::BLOCKS, op.blocks.is_some()),
                 scale: op.scale,
+                head_blocks: match op.blocks.map(|blocks| graph.node(blocks).shape.as_slice()) {
+                    Some([_, down, across]) => (down * across) as u32,
+                    _ => 0,
+                },
                 ..Default::default()
             };
             let tile = naive::attention::Tile::Side4;
@@ -300,6 +306,7 @@ fn expected(
                 v: get(op.v),
                 bias: optional(op.bias),
                 mask: optional(op.mask),
+                blocks: optional(op.blocks),
             };
             naive::attention::reference(&kernel, &p, operands, &mut out);
         }

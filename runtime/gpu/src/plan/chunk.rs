@@ -8,7 +8,10 @@ use super::emit::Emitter;
 use super::view::View;
 
 /// Most rows of a dispatch: 65,535 workgroups of 64 rows.
-const MAX_ROWS: usize = 4 << 20;
+pub(super) const MAX_ROWS: usize = 4 << 20;
+
+/// A binding may begin at multiples of so many elements.
+const BEGINNINGS: usize = 64;
 
 /// Some rows of an operation.
 #[derive(Clone, Debug)]
@@ -79,8 +82,7 @@ impl Emitter<'_> {
         let mut most = MAX_ROWS;
         if windowed {
             for (_, columns) in operands {
-                // Parts begin where a binding may: every 64 elements.
-                alignment = lcm(alignment, 64 / gcd(64, *columns));
+                alignment = lcm(alignment, BEGINNINGS / gcd(BEGINNINGS, *columns));
                 most = most.min((max / 4) as usize / columns.max(&1));
             }
         }
@@ -103,6 +105,29 @@ impl Emitter<'_> {
                 of: rows,
             })
             .collect()
+    }
+
+    /// What is bound of the rows `rows` of a matrix, and the place of their first element in it: the whole matrix where
+    /// that can be bound; else a part that begins where a binding may, for kernels that take such a place.
+    pub(super) fn window(&self, matrix: View, rows: &Range<usize>, columns: usize) -> (View, usize) {
+        let first = rows.start * columns;
+        if matrix.size <= self.capabilities.max_binding {
+            return (matrix, first);
+        }
+        let skipped = first % BEGINNINGS;
+        let part = matrix.part(first - skipped, skipped + rows.len() * columns);
+        (part, skipped)
+    }
+
+    /// The most rows of a matrix that [`Self::window`] can bind, wherever they begin: at least one, which is refused with the
+    /// operation's name where that is too many.
+    pub(super) fn rows_of_window(&self, matrix: View, columns: usize) -> usize {
+        let max = self.capabilities.max_binding;
+        if matrix.size <= max {
+            return usize::MAX;
+        }
+        let elements = (max / 4) as usize;
+        (elements.saturating_sub(BEGINNINGS - 1) / columns.max(1)).max(1)
     }
 }
 

@@ -132,7 +132,7 @@ impl Sample {
         let value = |rows: u32| 4 * (rows * heads * head_dim) as usize;
         Self {
             params: bytemuck::bytes_of(&params).to_vec(),
-            bytes: vec![value(queries), value(keys), value(keys), 16, 16, value(queries)],
+            bytes: vec![value(queries), value(keys), value(keys), 16, 16, 16, value(queries)],
             output: [queries, heads],
         }
     }

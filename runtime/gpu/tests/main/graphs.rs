@@ -2,7 +2,7 @@
 
 use kinora_cpu::CpuExecutor;
 use kinora_graph::{Executor, HostData, HostTensor, NoControl, Op, Precision};
-use kinora_runtime::GpuExecutor;
+use kinora_runtime::{GpuExecutor, Options};
 
 use crate::zoo::{self, Specimen};
 
@@ -27,11 +27,22 @@ pub(crate) fn numbers(tensor: &HostTensor) -> Vec<f32> {
 }
 
 fn compare(specimens: impl Iterator<Item = (String, Specimen)>) {
+    compare_within(u64::MAX, specimens);
+}
+
+/// Compares on a device that binds at most `max_binding` bytes at once.
+fn compare_within(max_binding: u64, specimens: impl Iterator<Item = (String, Specimen)>) {
     let Some(device) = crate::device() else { return };
+    let mut capabilities = device.capabilities();
+    capabilities.max_binding = capabilities.max_binding.min(max_binding);
     for (name, specimen) in specimens {
         for precision in [Precision::F32, Precision::F16] {
             let graph = specimen.graph.with_all_outputs();
-            let mut gpu = GpuExecutor::new(device.clone(), precision);
+            let options = Options {
+                precision,
+                ..Options::default()
+            };
+            let mut gpu = GpuExecutor::with_options(device.clone(), capabilities, options);
             let mut cpu = CpuExecutor::new(precision);
             let executors: [&mut dyn Executor; 2] = [&mut cpu, &mut gpu];
             let [expected, found] = executors.map(|e| {
@@ -78,7 +89,26 @@ fn autoencoders_agree_with_the_processor() {
 
 #[test]
 fn wide_heads_agree_with_the_processor() {
-    compare((0..3).map(|seed| (format!("wide {seed}"), zoo::wide_attention(seed))));
+    let heads = [257, 300, 384, 512, 1024].into_iter();
+    compare(heads.flat_map(|head| attentions(head, [0, 1, 2, 3, 4, 15])));
+}
+
+fn attentions(head: usize, seeds: impl IntoIterator<Item = u64>) -> impl Iterator<Item = (String, Specimen)> {
+    let named = move |seed| (format!("attention {head} {seed}"), zoo::attention(seed, head));
+    seeds.into_iter().map(named)
+}
+
+#[test]
+fn blocks_of_scores_agree_with_the_processor() {
+    let heads = [32, 50, 64, 128, 200].into_iter();
+    compare(heads.flat_map(|head| attentions(head, [4, 6, 12, 15, 20])));
+}
+
+/// Keys and values beyond a binding, whatever the head.
+#[test]
+fn long_keys_agree_with_the_processor() {
+    let heads = [33, 64, 80, 128, 261].into_iter();
+    compare_within(16 << 10, heads.flat_map(|head| attentions(head, [0, 3, 6, 13])));
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub(crate) fn large(seed: u64) -> Specimen {
     let [y] = b.qk_norm_rope(&root, ["norm"], [y], 1e-6, heads, [cos; 2]).unwrap();
     let keys = b.slice(y, 0, 5..55).unwrap();
     let bias = Some(b.input("bias", &[rows + 49, heads]));
+    let blocks = Some(b.constant(&[11, 1], &[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0]));
     let op = Attention {
         q: y,
         k: keys,
@@ -42,6 +43,7 @@ pub(crate) fn large(seed: u64) -> Specimen {
         scale: 0.1,
         bias,
         mask: None,
+        blocks,
     };
     let y = b.attention(&root, "attention", op).unwrap();
     let up = b

@@ -46,7 +46,8 @@ fn short_time_slices_change_no_bit() {
     same_bits(&zoo::transformer(1), slow);
     same_bits(&zoo::transformer(2), slow);
     same_bits(&zoo::autoencoder(3, false), slow);
-    same_bits(&zoo::wide_attention(1), slow);
+    same_bits(&zoo::attention(1, 267), slow);
+    same_bits(&zoo::attention(13, 64), slow);
     same_bits(&zoo::quantized(1), slow);
 }
 
@@ -60,7 +61,7 @@ fn what_is_named_together_has_the_same_bits_alone() {
 
 #[test]
 fn small_scratch_changes_no_bit() {
-    same_bits(&zoo::wide_attention(2), |_, o| o.scratch = 4000);
+    same_bits(&zoo::attention(7, 290), |_, o| o.scratch = 4000);
 }
 
 #[test]
@@ -69,6 +70,13 @@ fn small_bindings_change_no_bit() {
         c.max_binding = 96 << 10;
         c.max_buffer = 1 << 20;
     });
+}
+
+#[test]
+fn keys_in_several_bindings_change_no_bit() {
+    for (seed, head) in [(1, 259), (2, 384), (3, 512)] {
+        same_bits(&zoo::attention(seed, head), |c, _| c.max_binding = 20 << 10);
+    }
 }
 
 #[test]

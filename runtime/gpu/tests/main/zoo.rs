@@ -199,6 +199,7 @@ pub(crate) fn transformer(seed: u64) -> Specimen {
         scale,
         bias,
         mask,
+        blocks: None,
     };
     let attended = b.attention(&root, "attention", op).unwrap();
     let gate = Some(Gate {
@@ -255,6 +256,7 @@ pub(crate) fn transformer(seed: u64) -> Specimen {
         scale,
         bias: None,
         mask: None,
+        blocks: None,
     };
     let batched = b.attention(&root, "batched", batched).unwrap();
     b.output("out", batched);
@@ -426,30 +428,52 @@ pub(crate) fn quantized(seed: u64) -> Specimen {
     Specimen { graph, weights, inputs }
 }
 
-/// One wide head: scores are stored in blocks.
-pub(crate) fn wide_attention(seed: u64) -> Specimen {
+/// Attention alone, of heads of `head_dim` elements; with a bias (1), a mask (2), blocks (4) or blocks of each head (12) as
+/// the bits of `seed` say.
+pub(crate) fn attention(seed: u64, head_dim: usize) -> Specimen {
     let mut t = Tensors::new(seed);
-    let (queries, keys, width) = (t.size(1, 150), t.size(1, 90), t.size(257, 300));
-    let heads = t.size(1, 2);
+    let (batch, queries, keys, heads) = (t.size(1, 3), t.size(1, 150), t.size(65, 200), t.size(1, 2));
     let mut random = t.random.clone();
     let weights = t.finish();
     let mut b = Builder::new(&weights);
-    let q = b.input("q", &[2, queries, width * heads]);
-    let k = b.input("k", &[2, keys, width * heads]);
-    let v = b.input("v", &[2, keys, width * heads]);
-    // Whole rows of 64 elements keep the second batch where a binding may begin.
+    let width = heads * head_dim;
+    let q = b.input("q", &[batch, queries, width]);
+    let [k, v] = ["k", "v"].map(|name| b.input(name, &[batch, keys, width]));
+    let bias = (seed & 1 != 0).then(|| b.input("bias", &[queries + keys - 1, heads]));
+    let mask = (seed & 2 != 0).then(|| b.input("mask", &[keys]));
+    let sets = if seed & 8 != 0 { heads } else { 1 };
+    let blocks = [
+        sets,
+        queries.div_ceil(Attention::BLOCK),
+        keys.div_ceil(Attention::BLOCK),
+    ];
+    let axes = usize::from(seed & 8 == 0)..3;
+    let value = (seed & 4 != 0).then(|| b.input("blocks", &blocks[axes.clone()]));
     let op = Attention {
         q,
         k,
         v,
         heads,
-        scale: 0.06,
-        bias: None,
-        mask: None,
+        scale: 1.0 / (head_dim as f32).sqrt(),
+        bias,
+        mask,
+        blocks: value,
     };
-    let y = b.attention(&Scope::root(), "wide", op).unwrap();
+    let y = b.attention(&Scope::root(), "attention", op).unwrap();
     b.output("out", y);
     let graph = b.finish();
-    let inputs = inputs(&graph, &mut random, 1);
+    let mut inputs = inputs(&graph, &mut random, 1);
+    if let Some(mask) = inputs.get_mut("mask") {
+        let hidden = |key| if key % 3 == 1 { f32::MIN } else { 0.0 };
+        *mask = HostTensor::f32(&[keys], (0..keys).map(hidden).collect());
+    }
+    if let Some(input) = inputs.get_mut("blocks") {
+        // The first queries of the first head see nothing.
+        let seen = |block| block >= blocks[2] && random.below(3) > 0;
+        let seen = (0..blocks.iter().product())
+            .map(seen)
+            .map(|seen| f32::from(u8::from(seen)));
+        *input = HostTensor::f32(&blocks[axes], seen.collect());
+    }
     Specimen { graph, weights, inputs }
 }

@@ -358,6 +358,13 @@ impl Builder<'_> {
         if let Some(mask) = op.mask {
             self.expect("attention", mask, &[keys])?;
         }
+        if let Some(blocks) = op.blocks {
+            let [down, across] = [queries, keys].map(|rows| rows.div_ceil(Attention::BLOCK));
+            match self.shape(blocks).len() {
+                2 => self.expect("attention", blocks, &[down, across])?,
+                _ => self.expect("attention", blocks, &[op.heads, down, across])?,
+            }
+        }
         Ok(self.push(Op::Attention(op), q))
     }
 

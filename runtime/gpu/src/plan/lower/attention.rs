@@ -1,31 +1,42 @@
-//! Attention: one kernel for heads of usual size, three for wide ones.
+//! Attention: one kernel for heads of usual size whose keys can be bound, three for all others.
 
 use kinora_graph::{Attention, Cost, Result, Value};
 use kinora_shaders::attention::{QUERY_TILE, Tile};
-use kinora_shaders::{attention, flags, matmul, softmax};
+use kinora_shaders::{attention, flags};
 
+use super::super::Capabilities;
 use super::super::chunk::share;
 use super::super::emit::Emitter;
 use super::super::view::View;
 use super::flag;
 use crate::tune::{self, Operation};
 
-/// Sizes of an attention, and the views of one or more of its batches.
-#[derive(Clone, Copy)]
-struct Shape {
-    batch: usize,
-    queries: usize,
-    keys: usize,
-    heads: usize,
-    head_dim: usize,
+const _: () = assert!(Attention::BLOCK == attention::BLOCK as usize);
+
+/// Which optional operands there are.
+pub(super) fn flags_of(op: &Attention) -> u32 {
+    flag(op.bias.is_some(), flags::BIAS)
+        | flag(op.mask.is_some(), flags::MASK)
+        | flag(op.blocks.is_some(), flags::BLOCKS)
 }
 
+/// Sizes of an attention, of one or more of its batches.
 #[derive(Clone, Copy)]
-struct Views {
-    q: View,
-    k: View,
-    v: View,
-    out: View,
+pub(super) struct Shape {
+    batch: usize,
+    pub(super) queries: usize,
+    pub(super) keys: usize,
+    pub(super) heads: usize,
+    pub(super) head_dim: usize,
+}
+
+/// The matrices of such batches.
+#[derive(Clone, Copy)]
+pub(super) struct Views {
+    pub(super) q: View,
+    pub(super) k: View,
+    pub(super) v: View,
+    pub(super) out: View,
 }
 
 impl Views {
@@ -60,28 +71,26 @@ impl Emitter<'_> {
             v: self.view(op.v),
             out: self.result(value),
         };
-        let kernel = self.attention_kernel(op, &shape);
-        let max = self.capabilities.max_binding;
-        let fits = [views.q, views.k, views.v].iter().all(|v| v.size <= max);
-        if let (Some(kernel), true) = (kernel, fits) {
+        // The kernel begins with a whole block.
+        let begins = op.blocks.is_none() || self.rows_of_window(views.q, q[axes - 1]) >= Attention::BLOCK;
+        let kernel = self.attention_kernel(op, &shape).filter(|_| begins);
+        let Capabilities {
+            max_binding,
+            storage_alignment,
+            ..
+        } = *self.capabilities;
+        let fits = |views: &[View]| views.iter().all(|view| view.size <= max_binding);
+        if let (Some(kernel), true) = (kernel, fits(&[views.q, views.k, views.v])) {
             return self.fused(op, kernel, shape, views, cost);
         }
-        let one = Shape { batch: 1, ..shape };
         let cost = share(cost, 1.0 / shape.batch as f64);
         for batch in 0..shape.batch {
-            // Wide heads find a batch by its offset; what cannot be bound whole is bound batch by batch.
-            let (views, batch) = if fits {
-                (views, batch)
-            } else {
-                (views.batch(batch, &shape), 0)
-            };
-            let aligned = |v: &View| v.offset.is_multiple_of(self.capabilities.storage_alignment);
-            if ![views.q, views.k, views.v, views.out].iter().all(aligned) {
-                return Err(self.too_large(views.q.size * shape.batch as u64));
-            }
+            let one = views.batch(batch, &shape);
+            let aligned = |view: &View| view.offset.is_multiple_of(storage_alignment);
+            let bound = fits(&[one.k, one.v]) && [one.q, one.k, one.v, one.out].iter().all(aligned);
             match kernel {
-                Some(kernel) => self.fused(op, kernel, one, views, cost)?,
-                None => self.wide(op, one, views, batch, cost)?,
+                Some(kernel) if bound => self.fused(op, kernel, Shape { batch: 1, ..shape }, one, cost)?,
+                _ => self.with_scores(op, shape, views, batch, cost)?,
             }
         }
         Ok(())
@@ -126,6 +135,14 @@ impl Emitter<'_> {
         }
     }
 
+    /// Blocks of a head; 0 where those of one serve all.
+    pub(super) fn head_blocks(&self, op: &Attention) -> u32 {
+        match op.blocks.map(|blocks| self.graph.node(blocks).shape.as_slice()) {
+            Some([_, down, across]) => (down * across) as u32,
+            _ => 0,
+        }
+    }
+
     /// The kernel that never stores scores.
     fn fused(
         &mut self,
@@ -150,8 +167,10 @@ impl Emitter<'_> {
                 heads: shape.heads as u32,
                 head_dim: shape.head_dim as u32,
                 batch: shape.batch as u32,
-                flags: flag(op.bias.is_some(), flags::BIAS) | flag(op.mask.is_some(), flags::MASK),
+                flags: flags_of(op),
                 scale: op.scale,
+                first_block: (chunk.rows.start / Attention::BLOCK) as u32,
+                head_blocks: self.head_blocks(op),
                 ..Default::default()
             };
             let q = chunk.view(views.q, width);
@@ -161,88 +180,10 @@ impl Emitter<'_> {
                 views.v,
                 self.optional(op.bias, q),
                 self.optional(op.mask, q),
+                self.optional(op.blocks, q),
                 chunk.view(views.out, width),
             ];
             self.emit(kernel, params, &bound, chunk.cost(cost))?;
-        }
-        Ok(())
-    }
-
-    /// Blocks of queries: scores, softmax, product. One batch of those in `views`.
-    fn wide(&mut self, op: &Attention, shape: Shape, views: Views, batch: usize, cost: Cost) -> Result<()> {
-        if op.bias.is_some() || op.mask.is_some() {
-            return Err(self.unsupported(format!(
-                "a bias or a mask needs heads of at most {} channels",
-                attention::MAX_HEAD_DIM
-            )));
-        }
-        let width = shape.heads * shape.head_dim;
-        let round = self.rounds();
-        let scores_kernel = matmul::Matmul {
-            transposed: true,
-            round_a: round,
-            round_b: round,
-        };
-        let product_kernel = matmul::Matmul {
-            transposed: false,
-            round_a: false,
-            round_b: round,
-        };
-        let scratch = self.options.scratch.min(self.capabilities.max_binding) as usize / 4;
-        let most = (scratch / shape.keys).max(1);
-        let operands = [(views.q, width), (views.out, width)];
-        let head_cost = share(cost, 0.5 / shape.heads as f64);
-        // Several batches are there only where all of them are bound.
-        let (first_query, first_key) = (batch * shape.queries, batch * shape.keys);
-        for chunk in self.chunks(shape.queries, 64, &operands, head_cost) {
-            let (q, out) = (chunk.view(views.q, width), chunk.view(views.out, width));
-            for start in (0..chunk.rows.len()).step_by(most) {
-                let rows = (chunk.rows.len() - start).min(most);
-                let row = first_query + chunk.first() as usize + start;
-                let cost = share(head_cost, rows as f64 / shape.queries as f64);
-                for head in 0..shape.heads {
-                    let scores = self.temp(rows * shape.keys);
-                    let column = head * shape.head_dim;
-                    let scores_params = matmul::Params {
-                        m: rows as u32,
-                        n: shape.keys as u32,
-                        k: shape.head_dim as u32,
-                        alpha: op.scale,
-                        a_offset: (row * width + column) as u32,
-                        a_stride: width as u32,
-                        b_offset: (first_key * width + column) as u32,
-                        b_stride: width as u32,
-                        out_offset: 0,
-                        out_stride: shape.keys as u32,
-                        ..Default::default()
-                    };
-                    self.emit(scores_kernel, scores_params, &[q, views.k, scores], cost)?;
-                    let softmax_params = softmax::Params {
-                        rows: rows as u32,
-                        columns: shape.keys as u32,
-                        ..Default::default()
-                    };
-                    let softmax_cost = Cost {
-                        flops: 8 * (rows * shape.keys) as u64,
-                        bytes: 3 * scores.size,
-                    };
-                    self.emit(softmax::Softmax, softmax_params, &[scores, scores], softmax_cost)?;
-                    let product_params = matmul::Params {
-                        m: rows as u32,
-                        n: shape.head_dim as u32,
-                        k: shape.keys as u32,
-                        alpha: 1.0,
-                        a_offset: 0,
-                        a_stride: shape.keys as u32,
-                        b_offset: (first_key * width + column) as u32,
-                        b_stride: width as u32,
-                        out_offset: (row * width + column) as u32,
-                        out_stride: width as u32,
-                        ..Default::default()
-                    };
-                    self.emit(product_kernel, product_params, &[scores, views.v, out], cost)?;
-                }
-            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod parts;
 mod products;
 mod rows;
 mod together;
+mod with_scores;
 
 use kinora_graph::{Activation, Graph, Op, Precision, Result, Rows, Value};
 use kinora_shaders as shaders;

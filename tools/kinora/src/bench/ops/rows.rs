@@ -132,6 +132,7 @@ impl Operation for Attention {
             scale: 1.0 / (self.head as f32).sqrt(),
             bias: None,
             mask: None,
+            blocks: None,
         };
         b.attention(&Scope::root(), "attention", op)
     }
