@@ -2,7 +2,7 @@
 //!
 //! Source: transformers, `models/umt5/modeling_umt5.py`.
 
-use kinora_graph::{Activation, Attention, Builder, Epilogue, Graph, Scope};
+use kinora_graph::{Activation, Attention, Builder, Epilogue, Graph, Scope, Scores};
 use kinora_quant::Weights;
 use serde::{Deserialize, Serialize};
 
@@ -237,6 +237,7 @@ pub fn encoder_graph(
             scale: 1.0,
             bias: Some(bias),
             mask,
+            scores: Scores::Float,
         };
         let y = b.attention(&attn, "attention", op)?;
         x = b.linear(

@@ -8,7 +8,7 @@ use std::ops::Range;
 use kinora_quant::{DType, Rotation};
 
 use crate::experts::{ExpertWeights, GroupedLinear, Grouping};
-use crate::{Rearrange, Value};
+use crate::{Rearrange, Scores, Value};
 
 /// How the elements of a weight are ordered for the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -226,6 +226,8 @@ pub struct Attention {
     pub bias: Option<Value>,
     /// `[Lk]`, added to the scores of each key (0 or a large negative number).
     pub mask: Option<Value>,
+    /// See [`Scores`].
+    pub scores: Scores,
 }
 
 /// Zeros around a feature map. In time there are only zeros (or a cache) in front.

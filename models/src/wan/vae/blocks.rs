@@ -1,6 +1,6 @@
 //! Blocks that encoder and decoder share.
 
-use kinora_graph::{Activation, Attention, Builder, Epilogue, Norm, NormKind, Padding, Result, Scope, Value};
+use kinora_graph::{Activation, Attention, Builder, Epilogue, Norm, NormKind, Padding, Result, Scope, Scores, Value};
 
 use super::Chunk;
 
@@ -107,6 +107,7 @@ impl Net<'_, '_> {
             scale: 1.0 / (c as f32).sqrt(),
             bias: None,
             mask: None,
+            scores: Scores::Float,
         };
         let y = self.b.attention(scope, "attention", op)?;
         let y = self.b.linear(

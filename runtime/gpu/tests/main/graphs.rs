@@ -1,7 +1,7 @@
 //! Every operation of random graphs against the executor on the processor.
 
 use kinora_cpu::CpuExecutor;
-use kinora_graph::{Executor, HostData, HostTensor, NoControl, Op, Precision};
+use kinora_graph::{Executor, HostData, HostTensor, NoControl, Op, Precision, Scores};
 use kinora_runtime::GpuExecutor;
 
 use crate::zoo::{self, Specimen};
@@ -43,7 +43,11 @@ fn compare(specimens: impl Iterator<Item = (String, Specimen)>) {
                 let node = &graph.nodes()[value.parse::<usize>().unwrap()];
                 // Roundings to f16 of almost equal numbers may differ by one step, and those to int8 where a device
                 // divides less exactly than the processor.
-                let rounds = matches!(&node.op, Op::Linear(op) if op.quantizes());
+                let rounds = match &node.op {
+                    Op::Linear(op) => op.quantizes(),
+                    Op::Attention(op) => op.scores == Scores::Int8,
+                    _ => false,
+                };
                 let tolerance = if precision == Precision::F32 && !rounds {
                     2e-5
                 } else {
@@ -79,6 +83,11 @@ fn autoencoders_agree_with_the_processor() {
 #[test]
 fn wide_heads_agree_with_the_processor() {
     compare((0..3).map(|seed| (format!("wide {seed}"), zoo::wide_attention(seed))));
+}
+
+#[test]
+fn int8_attention_agrees_with_the_processor() {
+    compare((0..6).map(|seed| (format!("int8 attention {seed}"), zoo::int8_attention(seed))));
 }
 
 #[test]

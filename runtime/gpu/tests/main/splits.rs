@@ -48,6 +48,7 @@ fn short_time_slices_change_no_bit() {
     same_bits(&zoo::autoencoder(3, false), slow);
     same_bits(&zoo::wide_attention(1), slow);
     same_bits(&zoo::quantized(1), slow);
+    same_bits(&zoo::int8_attention(3), slow);
 }
 
 /// One dispatch or one for each: the same sums.

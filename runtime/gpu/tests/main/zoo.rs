@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kinora_graph::experts::{Scoring, Source};
 use kinora_graph::{
     Activation, Attention, Builder, Epilogue, Gate, Graph, HostTensor, Modulation, Norm, NormKind, Padding, Rows,
-    Scope, UnaryOp, Value,
+    Scope, Scores, UnaryOp, Value,
 };
 use kinora_quant::{DType, Rotation, Tensor, Weights};
 use kinora_shaders::call::Random;
@@ -199,6 +199,7 @@ pub(crate) fn transformer(seed: u64) -> Specimen {
         scale,
         bias,
         mask,
+        scores: Scores::Float,
     };
     let attended = b.attention(&root, "attention", op).unwrap();
     let gate = Some(Gate {
@@ -255,6 +256,7 @@ pub(crate) fn transformer(seed: u64) -> Specimen {
         scale,
         bias: None,
         mask: None,
+        scores: Scores::Float,
     };
     let batched = b.attention(&root, "batched", batched).unwrap();
     b.output("out", batched);
@@ -426,6 +428,35 @@ pub(crate) fn quantized(seed: u64) -> Specimen {
     Specimen { graph, weights, inputs }
 }
 
+/// Attention with int8 scores, over several blocks of the keys' mean.
+pub(crate) fn int8_attention(seed: u64) -> Specimen {
+    let mut t = Tensors::new(seed);
+    let (queries, keys, heads) = (t.size(1, 150), t.size(1, 400), t.size(1, 5));
+    let head = 16 * t.size(1, 8);
+    let mut random = t.random.clone();
+    let weights = t.finish();
+    let mut b = Builder::new(&weights);
+    let q = b.input("q", &[queries, heads * head]);
+    let k = b.input("k", &[keys, heads * head]);
+    let v = b.input("v", &[keys, heads * head]);
+    let with_bias = seed.is_multiple_of(2);
+    let op = Attention {
+        q,
+        k,
+        v,
+        heads,
+        scale: 1.0 / (head as f32).sqrt(),
+        bias: with_bias.then(|| b.input("bias", &[queries + keys - 1, heads])),
+        mask: with_bias.then(|| b.input("mask", &[keys])),
+        scores: Scores::Int8,
+    };
+    let y = b.attention(&Scope::root(), "int8", op).unwrap();
+    b.output("out", y);
+    let graph = b.finish();
+    let inputs = inputs(&graph, &mut random, 1);
+    Specimen { graph, weights, inputs }
+}
+
 /// One wide head: scores are stored in blocks.
 pub(crate) fn wide_attention(seed: u64) -> Specimen {
     let mut t = Tensors::new(seed);
@@ -446,6 +477,7 @@ pub(crate) fn wide_attention(seed: u64) -> Specimen {
         scale: 0.06,
         bias: None,
         mask: None,
+        scores: Scores::Float,
     };
     let y = b.attention(&Scope::root(), "wide", op).unwrap();
     b.output("out", y);

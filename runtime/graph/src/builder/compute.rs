@@ -330,7 +330,7 @@ impl Builder<'_> {
     }
 
     /// See [`Attention`].
-    pub fn attention(&mut self, scope: &Scope, name: &str, op: Attention) -> Result<Value> {
+    pub fn attention(&mut self, scope: &Scope, name: &str, mut op: Attention) -> Result<Value> {
         self.label(scope, name);
         let (q, k, v) = (
             self.shape(op.q).to_vec(),
@@ -358,6 +358,7 @@ impl Builder<'_> {
         if let Some(mask) = op.mask {
             self.expect("attention", mask, &[keys])?;
         }
+        op.scores = op.scores.of(&q, op.heads);
         Ok(self.push(Op::Attention(op), q))
     }
 
