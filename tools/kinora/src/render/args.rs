@@ -164,9 +164,10 @@ pub struct ClipArgs {
     pub step_cache: Option<f64>,
     /// Scores of self-attention: sums of products of numbers (float) or of signed bytes (int8), which is another clip
     ///
-    /// int8 quantises queries and keys, less the mean of all keys, as SageAttention does. One attention with random operands is
-    /// then off by 5e-3 of its largest number. Meant for GPUs that multiply four bytes at once and have no matrix units:
-    /// `kinora bench attention` says what it brings and what it costs on yours.
+    /// int8 quantises queries and keys, less the mean of all keys, as SageAttention does. A pass through a transformer of two
+    /// blocks is then off by 1e-3 to 2e-3 of its largest number (cosine 0.999999), the demo's pictures by 7e-3 as a root
+    /// mean square. Meant for GPUs that multiply four bytes at once and have no matrix units; drivers on the processor become
+    /// slower. `kinora bench attention` says what it brings and what it costs on yours.
     #[arg(long, value_name = "float|int8")]
     pub attention: Option<Scores>,
     /// Seed of the noise, as in PyTorch on the CPU; random and printed where not given
