@@ -18,21 +18,24 @@ pub enum Factors {
     Matrix16,
     /// The same where subgroups have 64 invocations.
     WideMatrix16,
+    /// The same as products of 8 x 16 with 16 x 16: Intel's Arc B and Lunar Lake.
+    Matrix8x16x16,
 }
 
 impl Factors {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::F32,
         Self::PackedF16,
         Self::F16,
         Self::Matrix8,
         Self::Matrix16,
         Self::WideMatrix16,
+        Self::Matrix8x16x16,
     ];
 
-    /// Those that are multiplied as cooperative matrices.
-    pub const MATRICES: [Self; 3] = [Self::Matrix8, Self::Matrix16, Self::WideMatrix16];
+    /// Those that are multiplied as square cooperative matrices.
+    pub const SQUARES: [Self; 3] = [Self::Matrix8, Self::Matrix16, Self::WideMatrix16];
 
     /// The best of a device with these features and subgroups of at most `subgroup` invocations, rounded to f16 or not.
     pub fn choose(round: bool, features: Features, subgroup: u32) -> Self {
@@ -40,19 +43,26 @@ impl Factors {
             false => Self::F32,
             true if features.matrix16 && subgroup >= 64 => Self::WideMatrix16,
             true if features.matrix16 => Self::Matrix16,
+            true if features.matrix8x16x16 => Self::Matrix8x16x16,
             true if features.matrix8 => Self::Matrix8,
             true if features.f16 => Self::F16,
             true => Self::PackedF16,
         }
     }
 
-    /// Rows and columns of the matrices, if it is matrices.
-    pub fn matrix(self) -> Option<u32> {
+    /// Rows, columns and depth of a product of matrices, if it is matrices.
+    pub fn matrix(self) -> Option<[u32; 3]> {
         match self {
             Self::F32 | Self::PackedF16 | Self::F16 => None,
-            Self::Matrix8 => Some(8),
-            Self::Matrix16 | Self::WideMatrix16 => Some(16),
+            Self::Matrix8 => Some([8; 3]),
+            Self::Matrix16 | Self::WideMatrix16 => Some([16; 3]),
+            Self::Matrix8x16x16 => Some([8, 16, 16]),
         }
+    }
+
+    /// Rows of the matrices, if they are square.
+    pub fn square(self) -> Option<u32> {
+        self.matrix().filter(|[m, n, k]| m == n && n == k).map(|[m, ..]| m)
     }
 
     /// Invocations of the subgroups that matrices are divided for. Any others give the same numbers, more slowly.
@@ -84,7 +94,8 @@ impl Factors {
             subgroup8: false,
             f16: !matches!(self, Self::F32 | Self::PackedF16),
             matrix8: self == Self::Matrix8,
-            matrix16: self.matrix() == Some(16),
+            matrix16: self.square() == Some(16),
+            matrix8x16x16: self == Self::Matrix8x16x16,
         }
     }
 
@@ -97,6 +108,7 @@ impl Factors {
             Self::Matrix8 => ".matrix8",
             Self::Matrix16 => ".matrix16",
             Self::WideMatrix16 => ".wide_matrix16",
+            Self::Matrix8x16x16 => ".matrix8x16x16",
         }
     }
 
@@ -105,7 +117,7 @@ impl Factors {
         match self {
             Self::F32 => include_str!("shared/held_whole.wgsl"),
             Self::PackedF16 => include_str!("shared/held_packed.wgsl"),
-            Self::F16 | Self::Matrix8 | Self::Matrix16 | Self::WideMatrix16 => include_str!("shared/held_f16.wgsl"),
+            _ => include_str!("shared/held_f16.wgsl"),
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Features {
     pub matrix8: bool,
     /// The same of 16 x 16.
     pub matrix16: bool,
+    /// Products of 8 x 16 with 16 x 16 matrices.
+    pub matrix8x16x16: bool,
 }
 
 impl Features {
@@ -26,6 +28,7 @@ impl Features {
         f16: false,
         matrix8: false,
         matrix16: false,
+        matrix8x16x16: false,
     };
 
     /// What kernels need that share loads by broadcasts among eight lanes.
@@ -44,12 +47,13 @@ impl Features {
             f16: self.f16 || other.f16,
             matrix8: self.matrix8 || other.matrix8,
             matrix16: self.matrix16 || other.matrix16,
+            matrix8x16x16: self.matrix8x16x16 || other.matrix8x16x16,
         }
     }
 
     /// Whether there are cooperative matrices of any size.
     pub fn matrices(self) -> bool {
-        self.matrix8 || self.matrix16
+        self.matrix8 || self.matrix16 || self.matrix8x16x16
     }
 
     /// Whether a device with these features runs what needs `other`.

@@ -19,6 +19,7 @@ pub mod factors;
 pub mod features;
 pub mod flags;
 pub mod kernel;
+mod module;
 pub mod table;
 pub mod text;
 pub mod weight;

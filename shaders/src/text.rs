@@ -115,8 +115,9 @@ impl Text {
     pub(crate) fn tile(mut self, tile: Tile, factors: Factors, b_columns_first: bool) -> Self {
         let [rows, columns] = tile.size(factors);
         let invocations = tile.invocations(factors);
-        // Elements along K between barriers: matrix units are done with as many sooner, and take more.
-        let step = if factors.matrix().is_some() { 32 } else { 16 };
+        // Elements along K between barriers: matrix units are done with as many sooner, and take more. Intel's have no
+        // registers for the next loads.
+        let step = if factors.square().is_some() { 32 } else { 16 };
         let gemm = match factors.matrix() {
             None if tile == Tile::Lanes => {
                 return self
@@ -131,15 +132,15 @@ impl Text {
                     .constant("QUADS", layout.quads);
                 include_str!("shared/gemm.wgsl")
             }
-            Some(size) => {
+            Some(shape) => {
                 let [down, across] = tile.roles(factors);
                 self = self
                     .constant("ROLES_DOWN", down)
                     .constant("ROLES_ACROSS", across)
-                    .constant("DOWN", rows / down / size)
-                    .constant("ACROSS", columns / across / size)
+                    .constant("DOWN", rows / down / shape[0])
+                    .constant("ACROSS", columns / across / shape[1])
                     .constant("INVOCATIONS", invocations);
-                self = self.matrices(size);
+                self = self.matrices(shape);
                 include_str!("shared/gemm_matrix.wgsl")
             }
         };
@@ -150,12 +151,15 @@ impl Text {
             .constant("B_COLUMNS_FIRST", b_columns_first)
     }
 
-    /// Defines the snippet `matrices`: cooperative matrices of `size` x `size`, and `SIZE`.
+    /// Defines the snippet `matrices`: products of cooperative matrices of this shape, and `SIZE_M`, `SIZE_N`, `SIZE_K`.
     #[must_use]
-    pub(crate) fn matrices(mut self, size: u32) -> Self {
-        let text = include_str!("shared/matrices.wgsl").replace("$N", &size.to_string());
+    pub(crate) fn matrices(mut self, shape: [u32; 3]) -> Self {
+        // WGSL has names for squares alone; `Shader::module` puts the real shape in their place.
+        let square = shape.into_iter().max().unwrap_or_default();
+        let text = include_str!("shared/matrices.wgsl").replace("$S", &square.to_string());
         self.snippets.push(("matrices", text.into()));
-        self
+        let [m, n, k] = shape;
+        self.constant("SIZE_M", m).constant("SIZE_N", n).constant("SIZE_K", k)
     }
 
     /// Defines the snippet `name`.

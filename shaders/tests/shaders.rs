@@ -23,8 +23,7 @@ fn capabilities(needs: Features) -> Capabilities {
 }
 
 fn validated(shader: &Shader) -> (Module, ModuleInfo) {
-    let module = naga::front::wgsl::parse_str(&shader.source)
-        .unwrap_or_else(|e| panic!("{}: {}", shader.name, e.emit_to_string(&shader.source)));
+    let module = shader.module().unwrap_or_else(|e| panic!("{e}"));
     let info = Validator::new(ValidationFlags::all(), capabilities(shader.needs))
         .validate(&module)
         .unwrap_or_else(|e| panic!("{}: {}", shader.name, e.emit_to_string(&shader.source)));

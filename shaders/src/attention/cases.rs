@@ -62,7 +62,7 @@ pub fn cases() -> Vec<Case> {
         case(false, [1, 256, 256, 4, 64], 0, false, 1.0);
         case(false, [1, 256, 256, 2, 128], 0, false, 1.0);
     }
-    for factors in Factors::MATRICES {
+    for factors in Factors::SQUARES {
         let mut case = |shape, flags, sliced, size| add(Tile::Matrices(factors), true, shape, flags, sliced, size);
         case([1, 150, 45, 2, 48], 0, true, 1.0);
         case([2, 33, 67, 3, 128], flags::BIAS | flags::MASK, false, 2.0);

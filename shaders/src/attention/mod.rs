@@ -57,7 +57,7 @@ pub enum Tile {
     /// 2 whole queries a lane, in the registers of 8 lanes: for drivers on the processor that emulate subgroups. Heads of
     /// exactly 32, 64 and, as they are, 128 (rounded, they take 5 s to compile), without a bias.
     Lanes,
-    /// Cooperative matrices of these factors: heads of a multiple of four elements up to 128, rounded to f16,
+    /// Square cooperative matrices of these factors: heads of a multiple of four elements up to 128, rounded to f16,
     /// probabilities too.
     Matrices(Factors),
 }
@@ -83,7 +83,7 @@ impl Tile {
             Self::Side4 | Self::Side8 => head_dim <= MAX_HEAD_DIM,
             Self::Lanes => matches!((head_dim, round_f16), (32 | 64, _) | (128, false)),
             Self::Matrices(factors) => {
-                factors.matrix().is_some() && round_f16 && head_dim <= 128 && head_dim.is_multiple_of(4)
+                factors.square().is_some() && round_f16 && head_dim <= 128 && head_dim.is_multiple_of(4)
             }
         }
     }
@@ -108,7 +108,7 @@ impl Tile {
         match self {
             Self::Side4 | Self::Side8 => QUERY_TILE,
             Self::Lanes => 16,
-            Self::Matrices(factors) => 4 * factors.matrix().unwrap_or_default(),
+            Self::Matrices(factors) => 4 * factors.square().unwrap_or_default(),
         }
     }
 }
@@ -218,7 +218,7 @@ impl Kernel for Attention {
             }
         }
         for head_dim in [HeadDim::D64, HeadDim::D128] {
-            all.extend(Factors::MATRICES.map(|factors| Self {
+            all.extend(Factors::SQUARES.map(|factors| Self {
                 head_dim,
                 tile: Tile::Matrices(factors),
                 by_four: true,
@@ -313,7 +313,7 @@ impl Attention {
         /// Keys of a tile.
         const KEYS: u32 = 32;
         let (bound, queries) = (self.head_dim.bound(), self.tile.queries());
-        let size = factors.matrix().expect("factors that are matrices");
+        let size = factors.square().expect("factors that are square matrices");
         let invocations = 4 * factors.lanes();
         let blocks = KEYS * bound / 16;
         let loaders = blocks.min(invocations);
@@ -324,7 +324,8 @@ impl Attention {
             .snippet("body", include_str!("matrix.wgsl"))
             .constant("ROUND", true)
             .with(factors.needs())
-            .matrices(size)
+            .matrices([size; 3])
+            .constant("SIZE", size)
             .constant("KEYS", KEYS)
             .constant("BOUND", bound)
             .constant("INVOCATIONS", invocations)

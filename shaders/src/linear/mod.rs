@@ -145,7 +145,7 @@ impl Tile {
     /// Rows and columns of those in [`Self::MANY`].
     pub(crate) fn size(self, factors: Factors) -> [u32; 2] {
         match (self, factors.matrix()) {
-            (Self::Large, Some(_)) => [128, 128],
+            (Self::Large, Some(_)) if factors.square().is_some() => [128, 128],
             _ => [self.layout().rows(), self.layout().columns()],
         }
     }
@@ -153,6 +153,12 @@ impl Tile {
     /// How subgroups divide a tile of matrices, along rows and columns.
     pub(crate) fn roles(self, factors: Factors) -> [u32; 2] {
         match self {
+            // Eight parts of 16 x 32, of `Large` 32 x 32: Intel's registers hold no more beside the next loads.
+            _ if factors.square().is_none() => match self {
+                Self::Tall => [8, 1],
+                Self::Flat => [2, 4],
+                _ => [4, 2],
+            },
             Self::Tall => [4, 1],
             Self::Flat => [1, 4],
             // 64 x 32 of it take as many registers as invocations of narrow subgroups have to spare.

@@ -34,7 +34,7 @@ impl Case {
             // Two roundings a step, of 2⁻¹¹ each, of which the factor leaves three quarters to the next.
             Peak::F16 => 8.0 / 2048.0,
             // Small integers.
-            Peak::Dot4 | Peak::Matrix8 | Peak::Matrix16 => 0.0,
+            Peak::Dot4 | Peak::Matrices(_) => 0.0,
         };
         Call::new(
             &self.kernel,

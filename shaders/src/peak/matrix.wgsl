@@ -1,10 +1,11 @@
 //#include matrices
 
-// Vectors of four of a matrix.
-const QUADS: u32 = SIZE * SIZE / 4u;
+// Vectors of four of a product and of a factor.
+const QUADS: u32 = SIZE_M * SIZE_N / 4u;
+const FACTOR_QUADS: u32 = max(SIZE_M, SIZE_N) * SIZE_K / 4u;
 
-// Two matrices, one below the other, and the products of both with both.
-var<workgroup> factors: array<vec4<f16>, 2u * QUADS>;
+// Two matrices, one below the other, and the products of both with both, transposed.
+var<workgroup> factors: array<vec4<f16>, 2u * FACTOR_QUADS>;
 var<workgroup> results: array<vec4<f32>, 4u * QUADS>;
 
 @compute @workgroup_size(INVOCATIONS)
@@ -13,15 +14,15 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
     @builtin(num_subgroups) subgroups: u32,
 ) {
-    if thread < 2u * QUADS {
+    if thread < 2u * FACTOR_QUADS {
         let numbers = vec4<f32>((vec4<u32>(4u * thread) + vec4<u32>(0u, 1u, 2u, 3u)) % 3u) - 1.0;
         factors[thread] = vec4<f16>(params.factor * numbers);
     }
     workgroupBarrier();
     // What a matrix is loaded from must be named before it.
-    let stride = SIZE / 4u;
+    let stride = SIZE_K / 4u;
     //#repeat $i 2
-    let place$i = $iu * QUADS;
+    let place$i = $iu * FACTOR_QUADS;
     let a$i = coopLoadT<MatrixA>(&factors[place$i], stride);
     let b$i = coopLoad<MatrixB>(&factors[place$i], stride);
     //#end
@@ -46,10 +47,11 @@ fn main(
         //#end
     }
     // All subgroups have the same numbers.
+    let result_stride = SIZE_N / 4u;
     //#repeat $i 2
     //#repeat $j 2
     let result$i_$j = (2u * $iu + $ju) * QUADS;
-    coopStoreT(sum$i_$j, &results[result$i_$j], stride);
+    coopStoreT(sum$i_$j, &results[result$i_$j], result_stride);
     //#end
     //#end
     workgroupBarrier();

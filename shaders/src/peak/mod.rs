@@ -23,10 +23,8 @@ pub enum Peak {
     F16,
     /// `dot4I8Packed` and a sum: four products of bytes.
     Dot4,
-    /// Cooperative matrices of 8 x 8: factors of f16, sums of f32.
-    Matrix8,
-    /// The same of 16 x 16.
-    Matrix16,
+    /// Cooperative matrices of [`Peak::MATRICES`]: factors of f16, sums of f32.
+    Matrices(Factors),
 }
 
 /// Uniform parameters.
@@ -63,12 +61,15 @@ const SUBGROUPS: u32 = INVOCATIONS / 8;
 const SUMS: u32 = 4;
 
 impl Peak {
+    /// All shapes of matrices.
+    pub const MATRICES: [Factors; 3] = [Factors::Matrix8, Factors::Matrix16, Factors::Matrix8x16x16];
+
     /// Parameters that keep the numbers within bounds.
     pub fn params(self, groups: u32, rounds: u32) -> Params {
         let (factor, term) = match self {
             Self::F32 | Self::F16 => (-0.75, 1.25),
             Self::Dot4 => (f32::from_bits(0x5b9d_37e3), 0.0),
-            Self::Matrix8 | Self::Matrix16 => (1.0, 0.0),
+            Self::Matrices(_) => (1.0, 0.0),
         };
         Params {
             rounds,
@@ -83,15 +84,14 @@ impl Peak {
         match self {
             Self::F32 | Self::Dot4 => Factors::F32,
             Self::F16 => Factors::F16,
-            Self::Matrix8 => Factors::Matrix8,
-            Self::Matrix16 => Factors::Matrix16,
+            Self::Matrices(factors) => factors,
         }
     }
 
     /// Multiplications and additions of a dispatch.
     pub fn operations(self, params: &Params) -> f64 {
         let step = match (self, self.factors().matrix()) {
-            (_, Some(size)) => SUBGROUPS * SUMS * 2 * size.pow(3),
+            (_, Some(shape)) => SUBGROUPS * SUMS * 2 * shape.iter().product::<u32>(),
             (Self::Dot4, None) => INVOCATIONS * NUMBERS * 8,
             (_, None) => INVOCATIONS * NUMBERS * 2,
         };
@@ -103,23 +103,23 @@ impl Kernel for Peak {
     type Params = Params;
 
     fn all() -> Vec<Self> {
-        vec![Self::F32, Self::F16, Self::Dot4, Self::Matrix8, Self::Matrix16]
+        let matrices = Self::MATRICES.map(Self::Matrices);
+        [Self::F32, Self::F16, Self::Dot4].into_iter().chain(matrices).collect()
     }
 
     fn shader(&self) -> Shader {
         let text = match self.factors().matrix() {
             None => Text::new(include_str!("kernel.wgsl")).snippet("body", include_str!("numbers.wgsl")),
-            Some(size) => Text::new(include_str!("kernel.wgsl"))
+            Some(shape) => Text::new(include_str!("kernel.wgsl"))
                 .snippet("body", include_str!("matrix.wgsl"))
                 .constant("SUBGROUPS", SUBGROUPS)
-                .matrices(size),
+                .matrices(shape),
         };
         let (name, unit) = match self {
-            Self::F32 => ("peak.f32", include_str!("f32.wgsl")),
-            Self::F16 => ("peak.f16", include_str!("f16.wgsl")),
-            Self::Dot4 => ("peak.dot4", include_str!("dot4.wgsl")),
-            Self::Matrix8 => ("peak.matrix8", ""),
-            Self::Matrix16 => ("peak.matrix16", ""),
+            Self::F32 => (".f32", include_str!("f32.wgsl")),
+            Self::F16 => (".f16", include_str!("f16.wgsl")),
+            Self::Dot4 => (".dot4", include_str!("dot4.wgsl")),
+            Self::Matrices(factors) => (factors.suffix(), ""),
         };
         let text = text
             .constant("INVOCATIONS", INVOCATIONS)
@@ -127,7 +127,7 @@ impl Kernel for Peak {
             .snippet("unit", unit)
             .with(self.factors().needs());
         Shader {
-            name: name.to_owned(),
+            name: format!("peak{name}"),
             needs: text.needs(),
             source: text.finish(),
             bindings: BINDINGS,

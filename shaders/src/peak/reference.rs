@@ -8,7 +8,7 @@ pub fn reference(kernel: &Peak, p: &Params, out: &mut [f32]) {
         // Four vectors that start one after the other.
         let starts = (0..NUMBERS).map(|n| index + n / 4 + n % 4);
         out[index as usize] = match (kernel, kernel.factors().matrix()) {
-            (_, Some(size)) => matrix(p, size, index % INVOCATIONS % size.pow(2)),
+            (_, Some([m, n, k])) => matrix(p, [m, n, k], index % INVOCATIONS % (m * n)),
             (Peak::Dot4, None) => {
                 let sum = starts.fold(0i32, |sum, start| sum.wrapping_add(dot4(p, start)));
                 (sum & 0xff_ffff) as f32
@@ -19,11 +19,12 @@ pub fn reference(kernel: &Peak, p: &Params, out: &mut [f32]) {
 }
 
 /// An element of the sum of the products of two matrices with both of them, transposed.
-fn matrix(p: &Params, size: u32, element: u32) -> f32 {
-    let number = |row: u32, k: u32| f64::from(p.factor) * (f64::from((row * size + k) % 3) - 1.0);
-    let (row, column) = (element / size, element % size);
-    let pairs = [(0, 0), (0, size), (size, 0), (size, size)];
-    let product = |(i, j)| -> f64 { (0..size).map(|k| number(i + row, k) * number(j + column, k)).sum() };
+fn matrix(p: &Params, [m, n, k]: [u32; 3], element: u32) -> f32 {
+    let number = |row: u32, i: u32| f64::from(p.factor) * (f64::from((row * k + i) % 3) - 1.0);
+    let (row, column) = (element / n, element % n);
+    let second = m.max(n);
+    let pairs = [(0, 0), (0, second), (second, 0), (second, second)];
+    let product = |(a, b)| -> f64 { (0..k).map(|i| number(a + row, i) * number(b + column, i)).sum() };
     (pairs.map(product).iter().sum::<f64>() * f64::from(p.rounds * STEPS)) as f32
 }
 

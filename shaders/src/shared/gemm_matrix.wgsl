@@ -4,11 +4,11 @@
 
 // A role is DOWN x ACROSS matrices and the work of one subgroup.
 const ROLES: u32 = ROLES_DOWN * ROLES_ACROSS;
-const ROWS: u32 = ROLES_DOWN * DOWN * SIZE;
-const COLUMNS: u32 = ROLES_ACROSS * ACROSS * SIZE;
+const ROWS: u32 = ROLES_DOWN * DOWN * SIZE_M;
+const COLUMNS: u32 = ROLES_ACROSS * ACROSS * SIZE_N;
 // Rows of a matrix must begin at multiples of 16 bytes; two more than there are elements by fours avoid bank conflicts.
 const STRIDE: u32 = STEP / 4u + 2u;
-const QUADS: u32 = SIZE * SIZE / 4u;
+const QUADS: u32 = SIZE_M * SIZE_N / 4u;
 
 var<workgroup> results: array<vec4<f32>, ROLES * QUADS>;
 
@@ -32,8 +32,8 @@ fn main(
     let roles = select(0u, ROLES, rows.x < rows.y);
     for (var first_role = 0u; first_role < roles; first_role += subgroups) {
         let role = min(first_role + subgroup, ROLES - 1u);
-        let role_row = role / ROLES_ACROSS * (DOWN * SIZE);
-        let role_column = role % ROLES_ACROSS * (ACROSS * SIZE);
+        let role_row = role / ROLES_ACROSS * (DOWN * SIZE_M);
+        let role_column = role % ROLES_ACROSS * (ACROSS * SIZE_N);
         //#include gemm_begin
         //#repeat $r DOWN
         //#repeat $c ACROSS
@@ -44,13 +44,13 @@ fn main(
         let stride = STRIDE;
         for (var k0 = 0u; k0 < depth(); k0 += STEP) {
             //#include gemm_fill
-            for (var k = 0u; k < STEP / 4u; k += SIZE / 4u) {
+            for (var k = 0u; k < STEP / 4u; k += SIZE_K / 4u) {
                 //#repeat $c ACROSS
-                let place_b$c = (role_column + $cu * SIZE) * STRIDE + k;
+                let place_b$c = (role_column + $cu * SIZE_N) * STRIDE + k;
                 let y$c = coopLoad<MatrixB>(&tile_b[place_b$c], stride);
                 //#end
                 //#repeat $r DOWN
-                let place_a$r = (role_row + $ru * SIZE) * STRIDE + k;
+                let place_a$r = (role_row + $ru * SIZE_M) * STRIDE + k;
                 let x$r = coopLoadT<MatrixA>(&tile_a[place_a$r], stride);
                 //#repeat $c ACROSS
                 sum$r_$c = coopMultiplyAdd(x$r, y$c, sum$r_$c);
@@ -60,7 +60,7 @@ fn main(
             workgroupBarrier();
         }
         let result = role * QUADS;
-        let result_stride = SIZE / 4u;
+        let result_stride = SIZE_N / 4u;
         //#repeat $r DOWN
         //#repeat $c ACROSS
         {
@@ -68,8 +68,8 @@ fn main(
             workgroupBarrier();
             if first_role + subgroup < ROLES {
                 for (var i = lane; i < QUADS; i += lanes) {
-                    let row = rows.x + role_row + $ru * SIZE + i / (SIZE / 4u);
-                    let column = first_column + role_column + $cu * SIZE + i % (SIZE / 4u) * 4u;
+                    let row = rows.x + role_row + $ru * SIZE_M + i / (SIZE_N / 4u);
+                    let column = first_column + role_column + $cu * SIZE_N + i % (SIZE_N / 4u) * 4u;
                     if row < rows.y && column < params.n {
                         store(row, column, results[result + i]);
                     }

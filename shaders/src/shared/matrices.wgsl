@@ -1,6 +1,4 @@
-// Cooperative matrices: factors and sums of products.
-alias MatrixA = coop_mat$Nx$N<f16, A>;
-alias MatrixB = coop_mat$Nx$N<f16, B>;
-alias MatrixSum = coop_mat$Nx$N<f32, C>;
-
-const SIZE: u32 = $Nu;
+// Cooperative matrices: factors, of SIZE_M x SIZE_K and SIZE_K x SIZE_N, and sums of products.
+alias MatrixA = coop_mat$Sx$S<f16, A>;
+alias MatrixB = coop_mat$Sx$S<f16, B>;
+alias MatrixSum = coop_mat$Sx$S<f32, C>;

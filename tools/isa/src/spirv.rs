@@ -15,8 +15,7 @@ use crate::offers::{MatrixShape, Offers};
 /// # Errors
 /// If the kernel is not valid.
 pub(crate) fn words(shader: &Shader, offers: &Offers, checks: bool) -> Result<Option<Vec<u32>>> {
-    let module = naga::front::wgsl::parse_str(&shader.source)
-        .map_err(|error| anyhow!("{}: {}", shader.name, error.emit_to_string(&shader.source)))?;
+    let module = shader.module().map_err(|error| anyhow!(error))?;
     let info = Validator::new(ValidationFlags::all(), Capabilities::all())
         .validate(&module)
         .with_context(|| shader.name.clone())?;

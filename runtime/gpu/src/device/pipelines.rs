@@ -1,5 +1,6 @@
 //! Shaders compiled once per device, by their names.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -28,6 +29,10 @@ impl Pipelines {
         if let Some(pipeline) = self.by_name.get(&shader.name) {
             return Ok(pipeline.clone());
         }
+        let source = match shader.reshaped() {
+            None => wgpu::ShaderSource::Wgsl(shader.source.as_str().into()),
+            Some(_) => wgpu::ShaderSource::Naga(Cow::Owned(shader.module().map_err(|e| device.fault(e))?)),
+        };
         count(&device.creations.pipelines);
         let kinds: Vec<_> = shader.bindings.iter().map(|b| b.kind).collect();
         let raw = device.raw();
@@ -40,7 +45,7 @@ impl Pipelines {
             .clone();
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(&shader.name),
-            source: wgpu::ShaderSource::Wgsl(shader.source.as_str().into()),
+            source,
         };
         // SAFETY: checks are left out only where `guards` says why they are not needed. Loops of all kernels end, and no
         // index into workgroup memory or a local array comes from a buffer.

@@ -73,6 +73,7 @@ impl Tier {
             f16: features.f16 && self >= Self::F16,
             matrix8: features.matrix8 && self >= Self::Matrix,
             matrix16: features.matrix16 && self >= Self::Matrix,
+            matrix8x16x16: features.matrix8x16x16 && self >= Self::Matrix,
         }
     }
 }
@@ -89,9 +90,9 @@ pub(super) fn offered(adapter: &wgpu::Adapter) -> Features {
         true => adapter.cooperative_matrix_properties(),
         false => Vec::new(),
     };
-    let matrix = |size| {
+    let matrix = |factors: Factors| {
         matrices.iter().any(|m| {
-            [m.m_size, m.n_size, m.k_size] == [size; 3]
+            Some([m.m_size, m.n_size, m.k_size]) == factors.matrix()
                 && m.ab_type == wgpu::CooperativeScalarType::F16
                 && m.cr_type == wgpu::CooperativeScalarType::F32
         })
@@ -100,8 +101,9 @@ pub(super) fn offered(adapter: &wgpu::Adapter) -> Features {
         subgroup,
         subgroup8: subgroup && adapter.get_info().subgroup_min_size >= 8,
         f16,
-        matrix8: matrix(8),
-        matrix16: matrix(16),
+        matrix8: matrix(Factors::Matrix8),
+        matrix16: matrix(Factors::Matrix16),
+        matrix8x16x16: matrix(Factors::Matrix8x16x16),
     }
 }
 
@@ -131,10 +133,12 @@ pub(super) fn tested(device: &Device, features: Features) -> Features {
         tracing::warn!("{}: matrix units are left alone: {why}", device.description());
         false
     };
-    let works = |factors| right(linear::exact(factors)) && right(attention::trial(factors));
+    let attends = |factors: Factors| factors.square().is_none() || right(attention::trial(factors));
+    let works = |factors| right(linear::exact(factors)) && attends(factors);
     Features {
         matrix8: features.matrix8 && works(Factors::Matrix8),
         matrix16: features.matrix16 && works(Factors::choose(true, features, device.subgroup)),
+        matrix8x16x16: features.matrix8x16x16 && works(Factors::Matrix8x16x16),
         ..features
     }
 }
@@ -151,6 +155,7 @@ mod tests {
             f16: true,
             matrix8: true,
             matrix16: true,
+            matrix8x16x16: true,
         };
         assert_eq!(Tier::Baseline.limit(all), Features::default());
         assert_eq!(Tier::Matrix.limit(all), all);

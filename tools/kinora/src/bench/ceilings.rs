@@ -44,16 +44,14 @@ fn large(session: &Session<'_>) -> usize {
 
 /// Measures all ceilings.
 pub(super) fn measure(session: &mut Session<'_>) -> Outcome {
-    for (name, kernel) in [
-        ("peak.f32", Peak::F32),
-        ("peak.f16", Peak::F16),
-        ("peak.int8", Peak::Dot4),
-        ("peak.matrix8", Peak::Matrix8),
-        ("peak.matrix16", Peak::Matrix16),
-    ] {
+    for kernel in Peak::all() {
+        let name = match kernel {
+            Peak::Dot4 => "peak.int8".to_owned(),
+            _ => kernel.shader().name,
+        };
         if session.device.supports(&kernel.shader()) {
             let seconds = peak(&session.device, kernel)?;
-            add(session, name, "op/s", seconds)?;
+            add(session, &name, "op/s", seconds)?;
         }
     }
     let bytes = large(session);

@@ -219,7 +219,13 @@ impl Session<'_> {
         // A unit of narrower numbers that is slower than one of wider ones binds nobody.
         let units: &[&str] = match (unit, self.options.precision) {
             (Unit::Float, Precision::F32) => &["peak.f32"],
-            (Unit::Float, Precision::F16) => &["peak.f32", "peak.f16", "peak.matrix8", "peak.matrix16"],
+            (Unit::Float, Precision::F16) => &[
+                "peak.f32",
+                "peak.f16",
+                "peak.matrix8",
+                "peak.matrix16",
+                "peak.matrix8x16x16",
+            ],
             (Unit::Int8, _) => &["peak.f32", "peak.f16", "peak.int8"],
         };
         let rates = units
