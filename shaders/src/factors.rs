@@ -93,6 +93,7 @@ impl Factors {
             subgroup: self.matrix().is_some(),
             subgroup8: false,
             f16: !matches!(self, Self::F32 | Self::PackedF16),
+            memory48: false,
             matrix8: self == Self::Matrix8,
             matrix16: self.square() == Some(16),
             matrix8x16x16: self == Self::Matrix8x16x16,

@@ -1,8 +1,5 @@
 //! What shaders need, and devices have, beyond core WebGPU.
 
-/// Workgroup memory in bytes that shaders may take where they need matrices.
-pub const MATRIX_WORKGROUP_MEMORY: u32 = 32 << 10;
-
 /// A set of features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Features {
@@ -12,6 +9,8 @@ pub struct Features {
     pub subgroup8: bool,
     /// Half-precision variables and arithmetic.
     pub f16: bool,
+    /// 48 KiB of workgroup memory.
+    pub memory48: bool,
     /// Cooperative matrices of 8 x 8 and 8 x 8: factors in f16, sums in f32. Comes with subgroups and f16.
     pub matrix8: bool,
     /// The same of 16 x 16.
@@ -26,6 +25,7 @@ impl Features {
         subgroup: false,
         subgroup8: false,
         f16: false,
+        memory48: false,
         matrix8: false,
         matrix16: false,
         matrix8x16x16: false,
@@ -45,6 +45,7 @@ impl Features {
             subgroup: self.subgroup || other.subgroup,
             subgroup8: self.subgroup8 || other.subgroup8,
             f16: self.f16 || other.f16,
+            memory48: self.memory48 || other.memory48,
             matrix8: self.matrix8 || other.matrix8,
             matrix16: self.matrix16 || other.matrix16,
             matrix8x16x16: self.matrix8x16x16 || other.matrix8x16x16,
@@ -54,6 +55,15 @@ impl Features {
     /// Whether there are cooperative matrices of any size.
     pub fn matrices(self) -> bool {
         self.matrix8 || self.matrix16 || self.matrix8x16x16
+    }
+
+    /// Workgroup memory in bytes that shaders may take where they need these.
+    pub fn workgroup_memory(self) -> u32 {
+        match self {
+            Self { memory48: true, .. } => 48 << 10,
+            _ if self.matrices() => 32 << 10,
+            _ => 16 << 10,
+        }
     }
 
     /// Whether a device with these features runs what needs `other`.

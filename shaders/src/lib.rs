@@ -14,6 +14,7 @@
 //! - Grids of flat kernels are two-dimensional, [`kernel::GRID_WIDTH`] workgroups wide.
 
 pub mod activation;
+pub mod add_parts;
 pub mod call;
 pub mod factors;
 pub mod features;

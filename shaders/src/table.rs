@@ -1,9 +1,9 @@
 //! The one list of kernels.
 
 use crate::{
-    Call, Kernel, Shader, attention, binary, combine, conv3d, copy, expert_weights, fill, gather, group_by_expert,
-    grouped_linear, linear, matmul, norm, peak, qk_norm_rope, quantize_heads, quantize_rows, rearrange,
-    scatter_experts, softmax, sum_rows, top_k, unary,
+    Call, Kernel, Shader, add_parts, attention, binary, combine, conv3d, copy, expert_weights, fill, gather,
+    group_by_expert, grouped_linear, linear, matmul, norm, peak, qk_norm_rope, quantize_heads, quantize_rows,
+    rearrange, scatter_experts, softmax, sum_rows, top_k, unary,
 };
 
 /// Every variant of every kernel.
@@ -12,6 +12,7 @@ pub fn shaders() -> Vec<Shader> {
         K::all().into_iter().map(|kernel| kernel.shader())
     }
     of::<linear::Linear>()
+        .chain(of::<add_parts::AddParts>())
         .chain(of::<conv3d::Conv3d>())
         .chain(of::<matmul::Matmul>())
         .chain(of::<attention::Attention>())
@@ -41,9 +42,12 @@ pub fn shaders() -> Vec<Shader> {
 pub type Calls = fn(u64) -> Vec<Call>;
 
 /// Every kernel's name and test calls.
-pub const CALLS: [(&str, Calls); 23] = [
+pub const CALLS: [(&str, Calls); 24] = [
     ("linear", |seed| {
         linear::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("add_parts", |seed| {
+        add_parts::cases().iter().map(|case| case.call(seed)).collect()
     }),
     ("conv3d", |seed| {
         conv3d::cases().iter().map(|case| case.call(seed)).collect()

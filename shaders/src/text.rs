@@ -9,23 +9,26 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use kinora_quant::format::WGSL_BYTES;
+use kinora_quant::format::{WGSL_BYTES, WGSL_FOURS, WGSL_UNPACK};
 
 use crate::linear::Tile;
 use crate::{Activation, Factors, Features, WeightType, flags};
 
 /// The snippets that any kernel may include.
-const SHARED: [(&str, &str); 11] = [
+const SHARED: [(&str, &str); 14] = [
     ("common", include_str!("shared/common.wgsl")),
     ("activation", include_str!("shared/activation.wgsl")),
+    ("all_k", include_str!("shared/all_k.wgsl")),
     ("all_rows", include_str!("shared/all_rows.wgsl")),
     ("bytes", WGSL_BYTES),
+    ("fours", WGSL_FOURS),
     ("first_weight", include_str!("shared/first_weight.wgsl")),
     ("gemm_begin", include_str!("shared/gemm_begin.wgsl")),
     ("gemm_fill", include_str!("shared/gemm_fill.wgsl")),
     ("gemm_tiles", include_str!("shared/gemm_tiles.wgsl")),
     ("quantize", include_str!("shared/quantize.wgsl")),
     ("reduce", include_str!("shared/reduce.wgsl")),
+    ("unpack", WGSL_UNPACK),
     ("weight_columns", include_str!("shared/weight_columns.wgsl")),
 ];
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use kinora_shaders::features::MATRIX_WORKGROUP_MEMORY;
 use kinora_shaders::{BindingKind, Features, Shader, table};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -10,7 +9,6 @@ use naga::{AddressSpace, Module, StorageAccess};
 
 /// What core WebGPU promises.
 const STORAGE_BUFFERS: usize = 8;
-const WORKGROUP_MEMORY: u32 = 16 * 1024;
 const INVOCATIONS: u32 = 256;
 
 /// Core WebGPU, of which `pack2x16float` is a part, and what the shader says that it needs.
@@ -69,13 +67,8 @@ fn globals_are_the_bindings() {
         assert_eq!(found, signature, "{}", shader.name);
         assert_eq!(shader.bindings[0].kind, BindingKind::Uniform, "{}", shader.name);
         assert!(shader.bindings.len() - 1 <= STORAGE_BUFFERS, "{}", shader.name);
-        let available = if shader.needs.matrices() {
-            MATRIX_WORKGROUP_MEMORY
-        } else {
-            WORKGROUP_MEMORY
-        };
         assert!(
-            memory <= available,
+            memory <= shader.needs.workgroup_memory(),
             "{}: {memory} bytes of workgroup memory",
             shader.name
         );

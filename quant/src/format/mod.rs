@@ -1,14 +1,17 @@
 //! Formats of tensors: layout, decoder, encoder and the WGSL of the decoder, one home for each family.
 //!
 //! # WGSL
-//! A decoder declares binding 1 and three functions; `params.k` is the number of elements of a row:
+//! A decoder declares binding 1 and functions; `params.k` is the number of elements of a row:
 //! - `fn weight_row(row: u32) -> u32`: where a row of the binding begins, in the format's own unit;
 //! - `fn load_weight(row: u32, k: u32) -> f32`: element k of the row that begins at `row`;
 //! - `fn load_weight4(row: u32, k: u32) -> vec4<f32>`: elements k to k + 3, k a multiple of four; those at or past
-//!   `params.k` may be anything.
+//!   `params.k` may be anything;
+//! - `fn weight_run(row: u32, k: u32) -> WeightRun`: elements k to k + `WEIGHT_RUN` - 1 as loaded, k a multiple of
+//!   `WEIGHT_RUN`, which divides a block or is four (`wgsl/fours.wgsl`);
+//! - `fn run_weight4(run: WeightRun, i: u32) -> vec4<f32>`: of these, elements 4 i to 4 i + 3.
 //!
 //! Decoders read whole words, and may read up to 16 bytes past the end of the last row. A snippet may use those of
-//! `wgsl/bytes.wgsl` by `//#include bytes`.
+//! `wgsl/bytes.wgsl` by `//#include bytes`, or only those of `wgsl/unpack.wgsl` by `//#include unpack`.
 
 mod float8;
 mod int4;
@@ -56,6 +59,12 @@ pub(crate) enum Encoder {
 
 /// Loads of 8, 16 and 32 bits from a binding of words, for decoders.
 pub const WGSL_BYTES: &str = include_str!("wgsl/bytes.wgsl");
+
+/// The bytes of a word, for decoders.
+pub const WGSL_UNPACK: &str = include_str!("wgsl/unpack.wgsl");
+
+/// Runs of four elements, for decoders that bring none of their own.
+pub const WGSL_FOURS: &str = include_str!("wgsl/fours.wgsl");
 
 impl DType {
     /// The format.
@@ -106,9 +115,13 @@ fn inverse(value: f32) -> f32 {
     if inverse.is_finite() { inverse } else { 0.0 }
 }
 
-/// A decoder: lines given in brackets, files of `wgsl/`, and `load_weight` in terms of the `load_weight4` in them.
+/// A decoder: lines given in brackets, files of `wgsl/`, and the functions that follow from the `load_weight4` in them.
+/// `runs` are in the files where it says so.
 macro_rules! wgsl {
     ([$($line:expr),*] $($file:literal)+) => {
+        wgsl!(runs [$($line),*] $($file)+ "fours")
+    };
+    (runs [$($line:expr),*] $($file:literal)+) => {
         Some(concat!($($line, "\n",)* $(wgsl!($file), "\n",)+ wgsl!("single")))
     };
     ($file:literal) => {

@@ -3,7 +3,7 @@
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-use super::{Encoder, Format};
+use super::{Encoder, Format, wgsl};
 use crate::DType;
 
 /// Decodes one element at a time; the fixed-size chunks let the compiler vectorise each use.
@@ -48,19 +48,19 @@ pub(super) fn format(dtype: DType) -> Option<Format> {
             encode: Some(Encoder::Rows(|values, out| {
                 out.extend_from_slice(bytemuck::cast_slice(values))
             })),
-            wgsl: Some(include_str!("wgsl/f32.wgsl")),
+            wgsl: Some(concat!(wgsl!("f32"), "\n", wgsl!("fours"))),
             ..plain("F32", 4, |bytes, out| each(bytes, out, f32::from_le_bytes))
         },
         DType::F16 => Format {
             encode: Some(Encoder::Rows(encode_f16)),
-            wgsl: Some(include_str!("wgsl/f16.wgsl")),
+            wgsl: Some(concat!(wgsl!("f16"), "\n", wgsl!("fours"))),
             ..plain("F16", 2, decode_f16)
         },
         DType::BF16 => Format {
             encode: Some(Encoder::Rows(|values, out| {
                 out.extend(values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()));
             })),
-            wgsl: Some(include_str!("wgsl/bf16.wgsl")),
+            wgsl: Some(concat!(wgsl!("bf16"), "\n", wgsl!("fours"))),
             ..plain("BF16", 2, |bytes, out| {
                 each(bytes, out, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16));
             })

@@ -67,6 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .filter(|(t, _)| match t {
             Tile::FewRows => shape.len() == 3 && m <= FEW_ROWS,
             Tile::Lanes => features.subgroup8 && (shape.len() == 5 || shape[2].is_multiple_of(4)),
+            Tile::FewLanes => features.subgroup8 && shape.len() == 3 && shape[2].is_multiple_of(4),
             _ => true,
         })
         .collect();

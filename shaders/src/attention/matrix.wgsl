@@ -3,7 +3,8 @@
 // through workgroup memory, where any invocation computes the softmax of its share of a row, and rows of the output cannot
 // be scaled in registers. Therefore probabilities are counted from a level that is raised only when a score is SLACK above
 // it: then the outputs, too, pass through workgroup memory. Levels are whole powers of two, so that raising one changes no
-// bit of a probability rounded to f16 (unless it is next to nothing).
+// bit of a probability rounded to f16 (unless it is next to nothing). Queries stay in registers (HELD) or are read from
+// workgroup memory for each tile of keys (READ).
 //#include matrices
 
 const ROLES: u32 = 4u;
@@ -16,33 +17,35 @@ const PROBABILITY_STRIDE: u32 = KEYS / 4u + 2u;
 // Base-2 logarithm of the highest probability before a level is raised.
 const SLACK: f32 = 8.0;
 const LOG2_E: f32 = 1.4426950408889634;
+// The score of a key that is not there: below LOWEST, which a mask may give to all that are.
+const BELOW_ALL: f32 = -3.402823e38;
 
-// Queries come in SLICES of their elements, as many at a time as a tile of keys has.
-const SLICE_VECTORS: u32 = BOUND / 4u / SLICES;
-const SLICE_STRIDE: u32 = SLICE_VECTORS + 2u;
 // Values lie by elements of the head, those of a tile's keys side by side.
 const VALUE_STRIDE: u32 = KEYS / 4u + 2u;
 const LOAD_ROWS: u32 = LOADERS * 4u / BOUND;
+// Queries that are HELD in registers leave their place to keys and values.
+const KEYS_AT: u32 = (1u - HELD) * ROWS * STRIDE;
 
-// Queries, then keys and values in turn.
-var<workgroup> tile: array<vec4<f16>, max(BOUND * VALUE_STRIDE, max(KEYS * STRIDE, ROWS * SLICE_STRIDE))>;
+// Queries; from KEYS_AT on keys and values in turn.
+var<workgroup> tile: array<vec4<f16>, max(ROWS * STRIDE, KEYS_AT + max(BOUND * VALUE_STRIDE, KEYS * STRIDE))>;
 // Scores; then outputs on their way to be scaled.
 var<workgroup> scores: array<vec4<f32>, ROWS * SCORE_STRIDE>;
 var<workgroup> probabilities: array<vec4<f16>, ROWS * PROBABILITY_STRIDE>;
 // What the outputs of a row are multiplied with.
 var<workgroup> factors: array<f32, ROWS>;
-// Shares of the sums of rows.
-var<workgroup> sums: array<f32, INVOCATIONS>;
 // Whether this tile of keys has raised a level.
 var<workgroup> raised: bool;
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+    @builtin(subgroup_size) lanes: u32,
 ) {
+    // Counted so that neighbours are of one subgroup, for they share rows.
+    let thread = subgroup * lanes + lane;
     let head = group.y;
     let width = params.heads * params.head_dim;
     // First element of this batch and head in q and out (from the first query on), and in k and v.
@@ -50,13 +53,16 @@ fn main(
     let key_place = group.z * params.key_length * width + head * params.head_dim;
     let first_query = group.x * ROWS;
     let last_query = params.queries - 1u;
-    let last_key = params.key_length - 1u;
+    // From one key to the next, and from the first to the last, in vectors.
+    let key_stride = width / 4u;
+    let last_key = (params.key_length - 1u) * key_stride;
 
     // LOADERS invocations load keys and values, BLOCKS of four vectors each.
     let loads = thread < LOADERS;
     let load_vector = thread % (BOUND / 4u);
     let load_row = thread / (BOUND / 4u);
     let inside = loads && load_vector * 4u < params.head_dim;
+    let key_vector = key_place / 4u + load_vector;
     // SHARERS of them compute the softmax of a row, of VECTORS vectors of four keys each.
     let row = thread / SHARERS;
     let share = thread % SHARERS;
@@ -65,11 +71,6 @@ fn main(
     // store nothing.
     for (var first_role = 0u; first_role < ROLES; first_role += subgroups) {
         let role_row = min(first_role + subgroup, ROLES - 1u) * SIZE;
-        //#repeat $s SLICES
-        //#repeat $d SLICE_DEPTH
-        var q$s_$d = MatrixA();
-        //#end
-        //#end
         //#repeat $d DEPTH
         var sum$d = MatrixSum();
         //#end
@@ -78,43 +79,37 @@ fn main(
         let value_stride = VALUE_STRIDE;
         let score_stride = SCORE_STRIDE;
         let probability_stride = PROBABILITY_STRIDE;
-        // All queries, some of their elements at a time.
-        let slice_stride = SLICE_STRIDE;
-        //#repeat $s SLICES
-        {
-            //#repeat $i LOADS
-            {
-                let load = thread + $iu * INVOCATIONS;
-                let query = min(first_query + load / SLICE_VECTORS, last_query);
-                let vector = $su * SLICE_VECTORS + load % SLICE_VECTORS;
-                var x = vec4<f32>();
-                if vector * 4u < params.head_dim {
-                    x = q[(out_place + query * width) / 4u + vector];
-                }
-                tile[load / SLICE_VECTORS * SLICE_STRIDE + load % SLICE_VECTORS] = vec4<f16>(x);
+        // Queries beyond the last repeat it.
+        for (var load = thread; load < ROWS * (BOUND / 4u); load += INVOCATIONS) {
+            let query = min(first_query + load / (BOUND / 4u), last_query);
+            let vector = load % (BOUND / 4u);
+            var x = vec4<f32>();
+            if vector * 4u < params.head_dim {
+                x = q[(out_place + query * width) / 4u + vector];
             }
-            //#end
-            workgroupBarrier();
-            //#repeat $d SLICE_DEPTH
-            let place$d = role_row * SLICE_STRIDE + $du * (SIZE / 4u);
-            q$s_$d = coopLoadT<MatrixA>(&tile[place$d], slice_stride);
-            //#end
-            workgroupBarrier();
+            tile[load / (BOUND / 4u) * STRIDE + vector] = vec4<f16>(x);
         }
+        //#repeat $held HELD
+        workgroupBarrier();
+        //#repeat $d DEPTH
+        let query_place$d = role_row * STRIDE + $du * (SIZE / 4u);
+        let queries$d = coopLoadT<MatrixA>(&tile[query_place$d], stride);
+        //#end
+        workgroupBarrier();
         //#end
 
         //#repeat $b BLOCKS
         //#repeat $i 4
         var next$b_$i = vec4<f32>();
         if inside {
-            let key = load_row + ($bu * 4u + $iu) * LOAD_ROWS;
-            next$b_$i = k[(key_place + min(key, last_key) * width) / 4u + load_vector];
+            next$b_$i = k[key_vector + min((load_row + ($bu * 4u + $iu) * LOAD_ROWS) * key_stride, last_key)];
         }
         //#end
         //#end
-        // Scores as the softmax sees them are `unit` of those in memory, and logarithms to the base of 2.
+        // Where this invocation loads its first value of a tile, and its first key of the next.
+        var first_value = load_row * 4u * key_stride;
+        var first_next_key = (load_row + KEYS) * key_stride;
         let extra = (params.flags & (HAS_BIAS | HAS_MASK)) != 0u;
-        let unit = select(params.scale * LOG2_E, 1.0, extra);
         var level = LOWEST;
         var total = 0.0;
         for (var key0 = 0u; key0 < params.key_length; key0 += KEYS) {
@@ -124,7 +119,7 @@ fn main(
             //#repeat $b BLOCKS
             //#repeat $i 4
             if loads {
-                tile[(load_row + ($bu * 4u + $iu) * LOAD_ROWS) * STRIDE + load_vector] = vec4<f16>(next$b_$i);
+                tile[KEYS_AT + (load_row + ($bu * 4u + $iu) * LOAD_ROWS) * STRIDE + load_vector] = vec4<f16>(next$b_$i);
             }
             //#end
             //#end
@@ -133,30 +128,34 @@ fn main(
             //#repeat $b BLOCKS
             //#repeat $i 4
             if inside {
-                let key = key0 + ($bu * LOAD_ROWS + load_row) * 4u + $iu;
-                next$b_$i = v[(key_place + min(key, last_key) * width) / 4u + load_vector];
+                let key = first_value + ($bu * LOAD_ROWS * 4u + $iu) * key_stride;
+                next$b_$i = v[key_vector + min(key, last_key)];
             }
             //#end
             //#end
             //#repeat $j ACROSS
-            {
-                var score = MatrixSum();
-                //#repeat $s SLICES
-                //#repeat $d SLICE_DEPTH
-                let place$s_$d = $ju * SIZE * STRIDE + $su * SLICE_VECTORS + $du * (SIZE / 4u);
-                let keys$s_$d = coopLoad<MatrixB>(&tile[place$s_$d], stride);
-                score = coopMultiplyAdd(q$s_$d, keys$s_$d, score);
-                //#end
-                //#end
-                let place = role_row * SCORE_STRIDE + $ju * (SIZE / 4u);
-                coopStoreT(score, &scores[place], score_stride);
-            }
+            var score$j = MatrixSum();
+            //#end
+            //#repeat $d DEPTH
+            //#repeat $read READ
+            let query_place$d = role_row * STRIDE + $du * (SIZE / 4u);
+            let queries$d = coopLoadT<MatrixA>(&tile[query_place$d], stride);
+            //#end
+            //#repeat $j ACROSS
+            let key_place$d_$j = KEYS_AT + $ju * SIZE * STRIDE + $du * (SIZE / 4u);
+            let keys$d_$j = coopLoad<MatrixB>(&tile[key_place$d_$j], stride);
+            score$j = coopMultiplyAdd(queries$d, keys$d_$j, score$j);
+            //#end
+            //#end
+            //#repeat $j ACROSS
+            let score_place$j = role_row * SCORE_STRIDE + $ju * (SIZE / 4u);
+            coopStoreT(score$j, &scores[score_place$j], score_stride);
             //#end
             workgroupBarrier();
             //#repeat $b BLOCKS
             if loads {
                 let block = array(next$b_0, next$b_1, next$b_2, next$b_3);
-                let place = load_vector * 4u * VALUE_STRIDE + $bu * LOAD_ROWS + load_row;
+                let place = KEYS_AT + load_vector * 4u * VALUE_STRIDE + $bu * LOAD_ROWS + load_row;
                 //#repeat $c 4
                 tile[place + $cu * VALUE_STRIDE] = vec4<f16>(vec4<f32>(block[0][$c], block[1][$c], block[2][$c], block[3][$c]));
                 //#end
@@ -166,47 +165,52 @@ fn main(
             //#repeat $b BLOCKS
             //#repeat $i 4
             if inside {
-                let key = key0 + KEYS + load_row + ($bu * 4u + $iu) * LOAD_ROWS;
-                next$b_$i = k[(key_place + min(key, last_key) * width) / 4u + load_vector];
+                let key = first_next_key + ($bu * 4u + $iu) * LOAD_ROWS * key_stride;
+                next$b_$i = k[key_vector + min(key, last_key)];
             }
             //#end
             //#end
+            first_value += KEYS * key_stride;
+            first_next_key += KEYS * key_stride;
 
-            if extra {
-                for (var i = 0u; i < VECTORS; i++) {
-                    let place = row * SCORE_STRIDE + share * VECTORS + i;
-                    let keys = key0 + (share * VECTORS + i) * 4u + vec4<u32>(0u, 1u, 2u, 3u);
-                    let s = scores[place] * params.scale + added(first_query + row, keys, head);
-                    scores[place] = clamp(s * LOG2_E, vec4<f32>(LOWEST), vec4<f32>(-LOWEST));
+            // Scores as logarithms to the base of 2.
+            //#repeat $i VECTORS
+            var s$i = scores[row * SCORE_STRIDE + share * VECTORS + $iu] * (params.scale * LOG2_E);
+            //#end
+            if extra || key0 + KEYS > params.key_length {
+                //#repeat $i VECTORS
+                {
+                    let keys = key0 + (share * VECTORS + $iu) * 4u + vec4<u32>(0u, 1u, 2u, 3u);
+                    let s = clamp(s$i + added(first_query + row, keys, head) * LOG2_E, vec4<f32>(LOWEST), vec4<f32>(-LOWEST));
+                    s$i = select(vec4<f32>(BELOW_ALL), s, keys < vec4<u32>(params.key_length));
                 }
-                workgroupBarrier();
+                //#end
             }
             // All sharers of a row find the same maximum.
-            var tops = scores[row * SCORE_STRIDE] * unit;
-            for (var i = 1u; i < KEYS / 4u; i++) {
-                tops = max(tops, scores[row * SCORE_STRIDE + i] * unit);
+            var tops = s0;
+            //#repeat $i VECTORS
+            tops = max(tops, s$i);
+            //#end
+            var top = max(max(tops.x, tops.y), max(tops.z, tops.w));
+            for (var apart = 1u; apart < SHARERS; apart *= 2u) {
+                top = max(top, subgroupShuffleXor(top, apart));
             }
-            let top = max(max(tops.x, tops.y), max(tops.z, tops.w));
+            var factor = 1.0;
             if top > level + SLACK {
                 let raised_level = ceil(top);
-                let factor = exp2(max(level - raised_level, -200.0));
+                factor = exp2(max(level - raised_level, -200.0));
                 level = raised_level;
                 total *= factor;
-                if share == 0u {
-                    factors[row] = factor;
-                }
                 // Whoever writes, writes the same.
                 raised = true;
-            } else if share == 0u {
-                factors[row] = 1.0;
+            }
+            if share == 0u {
+                factors[row] = factor;
             }
             //#repeat $i VECTORS
             {
-                let vector = share * VECTORS + $iu;
-                let keys = key0 + vector * 4u + vec4<u32>(0u, 1u, 2u, 3u);
-                let s = max(scores[row * SCORE_STRIDE + vector] * unit - level, vec4<f32>(-200.0));
-                let p = vec4<f16>(select(vec4<f32>(), exp2(s), keys <= vec4<u32>(last_key)));
-                probabilities[row * PROBABILITY_STRIDE + vector] = p;
+                let p = vec4<f16>(exp2(max(s$i - level, vec4<f32>(-200.0))));
+                probabilities[row * PROBABILITY_STRIDE + share * VECTORS + $iu] = p;
                 let counted = vec4<f32>(p);
                 total += counted.x + counted.y + counted.z + counted.w;
             }
@@ -232,7 +236,7 @@ fn main(
                 let place = role_row * PROBABILITY_STRIDE + $ju * (SIZE / 4u);
                 let p = coopLoadT<MatrixA>(&probabilities[place], probability_stride);
                 //#repeat $d DEPTH
-                let place$d = $du * SIZE * VALUE_STRIDE + $ju * (SIZE / 4u);
+                let place$d = KEYS_AT + $du * SIZE * VALUE_STRIDE + $ju * (SIZE / 4u);
                 let values$d = coopLoad<MatrixB>(&tile[place$d], value_stride);
                 sum$d = coopMultiplyAdd(p, values$d, sum$d);
                 //#end
@@ -241,14 +245,11 @@ fn main(
             workgroupBarrier();
         }
 
-        sums[thread] = total;
-        workgroupBarrier();
+        for (var apart = 1u; apart < SHARERS; apart *= 2u) {
+            total += subgroupShuffleXor(total, apart);
+        }
         if share == 0u {
-            var sum = 0.0;
-            for (var i = 0u; i < SHARERS; i++) {
-                sum += sums[thread + i];
-            }
-            factors[row] = 1.0 / sum;
+            factors[row] = 1.0 / total;
         }
         //#repeat $d DEPTH
         {

@@ -69,11 +69,14 @@ impl Tile {
     /// The best for heads of `head_dim` elements, rounded to f16 or not, on a device with these features, whose subgroups
     /// have at most `subgroup` invocations.
     pub fn choose(head_dim: u32, round_f16: bool, software: bool, features: Features, subgroup: u32) -> Self {
-        let matrices = Self::Matrices(Factors::choose(round_f16, features, subgroup));
-        match software {
-            _ if matrices.serves(head_dim, round_f16) => matrices,
-            true => Self::Side8,
-            false => Self::Side4,
+        // Subgroups of 64 take two turns where there is no memory for more.
+        let factors = [Factors::choose(round_f16, features, subgroup), Factors::Matrix16];
+        let mut matrices = factors.into_iter().map(Self::Matrices);
+        let usable = |tile: &Self| tile.serves(head_dim, round_f16) && features.cover(tile.needs(head_dim));
+        match (matrices.find(usable), software) {
+            (Some(matrices), _) => matrices,
+            (None, true) => Self::Side8,
+            (None, false) => Self::Side4,
         }
     }
 
@@ -85,6 +88,18 @@ impl Tile {
             Self::Matrices(factors) => {
                 factors.square().is_some() && round_f16 && head_dim <= 128 && head_dim.is_multiple_of(4)
             }
+        }
+    }
+
+    /// What a device must have for heads of `head_dim` elements.
+    fn needs(self, head_dim: u32) -> Features {
+        match self {
+            Self::Side4 | Self::Side8 => Features::CORE,
+            Self::Lanes => Features::LANES,
+            Self::Matrices(factors) => factors.needs().with(Features {
+                memory48: factors == Factors::WideMatrix16 && head_dim > 64,
+                ..Features::CORE
+            }),
         }
     }
 
@@ -273,7 +288,7 @@ impl Attention {
             .snippet("body", include_str!("lanes.wgsl"))
             .constant("EACH", 2)
             .constant("VECTORS", self.head_dim.bound() / 4)
-            .with(Features::LANES);
+            .with(self.tile.needs(self.head_dim.bound()));
         self.scalar(text, 8)
     }
 
@@ -317,13 +332,15 @@ impl Attention {
         let invocations = 4 * factors.lanes();
         let blocks = KEYS * bound / 16;
         let loaders = blocks.min(invocations);
-        let slices = (queries / KEYS).max(1);
+        // A matrix of queries takes four registers of 32 invocations; of 64 eight, for each quarter holds all of it, and
+        // ACO counts them as sixteen. Matrices of 8, which only a software driver has, test the other way.
+        let held = factors == Factors::Matrix16;
         let text = Text::new(include_str!("kernel.wgsl"))
             .snippet("operands", include_str!("by_four.wgsl"))
             .snippet("factors", include_str!("factors_by_four.wgsl"))
             .snippet("body", include_str!("matrix.wgsl"))
             .constant("ROUND", true)
-            .with(factors.needs())
+            .with(self.tile.needs(bound))
             .matrices([size; 3])
             .constant("SIZE", size)
             .constant("KEYS", KEYS)
@@ -333,11 +350,10 @@ impl Attention {
             .constant("ACROSS", KEYS / size)
             .constant("SHARERS", invocations / queries)
             .constant("VECTORS", KEYS / 4 * queries / invocations)
-            .constant("LOADS", KEYS * bound / 4 / invocations)
             .constant("LOADERS", loaders)
             .constant("BLOCKS", blocks / loaders)
-            .constant("SLICES", slices)
-            .constant("SLICE_DEPTH", bound / size / slices);
+            .constant("HELD", u32::from(held))
+            .constant("READ", u32::from(!held));
         Shader {
             name: format!("attention.{bound}{}", factors.suffix()),
             needs: text.needs(),

@@ -1,5 +1,6 @@
 //#include common
 //#include numbers
+//#include all_k
 //#include held_a
 //#include held_b
 //#include weight_columns

@@ -1,6 +1,7 @@
 //#include common
 //#include activation
 //#include numbers
+//#include all_k
 //#include held_a
 //#include held_b
 //#include load_x

@@ -40,7 +40,7 @@ pub fn cases() -> Vec<Case> {
         }));
     };
     let (tiled, square, few) = (&Tile::MANY[..], &[Tile::Square][..], &[Tile::FewRows][..]);
-    let lanes = &[Tile::Lanes][..];
+    let lanes = &[Tile::Lanes, Tile::FewLanes][..];
     // Every type through each of the ways to load it, with more than one block; where blocks allow, a K that is no
     // multiple of anything.
     for weight in WeightType::all() {
@@ -105,6 +105,24 @@ pub fn cases() -> Vec<Case> {
         case(f32, Epilogue::Apart, [5, 24, 300], flags::BIAS, sliced, few);
     }
     case(f32, Epilogue::Apart, [33, 192, 64], 0, false, tiled);
+    // Three parts of K, whatever they lie in.
+    for weight in [WeightType::F16, WeightType::BF16]
+        .into_iter()
+        .chain(WeightType::all().last())
+    {
+        let shape = [41, 67, 3 * weight.whole(37)];
+        case(float(weight, Factors::F32), Epilogue::Parts, shape, 0, true, tiled);
+    }
+    for factors in Factors::ALL {
+        case(
+            float(WeightType::F16, factors),
+            Epilogue::Parts,
+            [41, 67, 768],
+            0,
+            true,
+            square,
+        );
+    }
     // Lanes take a K of fours.
     for weight in WeightType::all() {
         for factors in [Factors::F32, Factors::PackedF16] {
@@ -143,7 +161,11 @@ impl Case {
             _ => (first_column, columns, 0),
         };
         let parts = columns.div_ceil(part);
-        let out_elements = parts * (rows as u32 * part + gap);
+        let split = self.kernel.epilogue == Epilogue::Parts;
+        let out_elements = match split {
+            true => 3 * m * n,
+            false => parts * (rows as u32 * part + gap),
+        };
         let p = Params {
             m,
             n,
@@ -157,6 +179,8 @@ impl Case {
             table_stride: first_column + n + more * 2 + 3,
             part_stride: rows as u32 * part + gap,
             bias_stride: part + gap,
+            part_k: if split { k / 3 } else { 0 },
+            ..Default::default()
         };
         let matrices = Matrices::new(
             self.kernel.arithmetic,

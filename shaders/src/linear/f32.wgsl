@@ -1,4 +1,5 @@
 //#include weight_columns
+//#include range
 
 fn x_stride() -> u32 {
     return params.k;

@@ -4,11 +4,14 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, WEIGHT, arena, flat_grid};
 use crate::text::Text;
-use crate::{Activation, Binding, Factors, Kernel, Shader, WeightType};
+use crate::{Activation, Binding, Factors, Features, Kernel, Shader, WeightType};
 
 mod cases;
+mod parts;
 mod reference;
 pub use cases::{Case, cases, exact};
+pub use parts::part_of_k;
+pub(crate) use reference::finished;
 pub use reference::{Operands, reference};
 
 /// What happens to the product before it is stored.
@@ -23,10 +26,13 @@ pub enum Epilogue {
     /// y, the columns of several layers: [`Params::out_stride`] to each of as many parts of out. Columns are multiples of
     /// four.
     Apart,
+    /// None: `[K / part_k, M, N]`, the sums of as many parts of K ([`Params::part_k`]), for [`crate::add_parts`]. There
+    /// are none of bytes, nor but in [`Tile::MANY`].
+    Parts,
 }
 
 impl Epilogue {
-    /// All of them.
+    /// Those of whole sums.
     pub const ALL: [Self; 7] = [
         Self::Activation(Activation::None),
         Self::Activation(Activation::Silu),
@@ -37,13 +43,31 @@ impl Epilogue {
         Self::Apart,
     ];
 
-    fn name(self) -> &'static str {
+    /// As part of a shader's name.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Activation(activation) => activation.name(),
             Self::GeluTanhTimes => "gelu_tanh_times",
             Self::Residual => "residual",
             Self::Apart => "apart",
+            Self::Parts => "parts",
         }
+    }
+
+    /// Defines what `epilogue.wgsl` and its parameters take.
+    #[must_use]
+    pub(crate) fn define(self, text: Text) -> Text {
+        let activation = match self {
+            Self::Activation(activation) => activation,
+            Self::GeluTanhTimes => Activation::GeluTanh,
+            Self::Residual | Self::Apart | Self::Parts => Activation::None,
+        };
+        text.snippet("params", include_str!("params.wgsl"))
+            .snippet("epilogue", include_str!("epilogue.wgsl"))
+            .constant("TIMES", self == Self::GeluTanhTimes)
+            .constant("APART", self == Self::Apart)
+            .constant("RESIDUAL", self == Self::Residual)
+            .activation(activation)
     }
 }
 
@@ -64,20 +88,23 @@ pub enum Tile {
     FewRows,
     /// 32 rows x 32 columns in the registers of eight lanes: for drivers on the processor. K is a multiple of four.
     Lanes,
+    /// 4 rows x 32 columns in the same way: for few rows.
+    FewLanes,
 }
 
-/// Most rows of [`Tile::FewRows`].
+/// Most rows of [`Tile::FewRows`], and up to which [`Tile::FewLanes`] is the faster.
 pub const FEW_ROWS: u32 = 8;
 
 impl Tile {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Square,
         Self::Large,
         Self::Tall,
         Self::Flat,
         Self::FewRows,
         Self::Lanes,
+        Self::FewLanes,
     ];
 
     /// Those through workgroup memory.
@@ -90,6 +117,11 @@ impl Tile {
         } else {
             Self::choose_many(m, n, large_from)
         }
+    }
+
+    /// The choice of those in lanes for an output of `m` rows.
+    pub fn choose_lanes(m: u32) -> Self {
+        if m <= FEW_ROWS { Self::FewLanes } else { Self::Lanes }
     }
 
     /// The choice among [`Self::MANY`].
@@ -107,13 +139,18 @@ impl Tile {
 
     /// Whether factors are multiplied as they are loaded: such tiles exist for [`Factors::in_registers`] alone.
     pub fn in_registers(self) -> bool {
-        matches!(self, Self::FewRows | Self::Lanes)
+        self == Self::FewRows || self.in_lanes()
+    }
+
+    /// Whether subgroups share what their lanes load; K is a multiple of four.
+    pub(crate) fn in_lanes(self) -> bool {
+        matches!(self, Self::Lanes | Self::FewLanes)
     }
 
     /// How weights are held: in lanes those that are f16 already need no rounding.
     pub(crate) fn held_weight(self, weight: WeightType, factors: Factors) -> Factors {
-        match (self, weight) {
-            (Self::Lanes, WeightType::F16) => Factors::F32,
+        match (self.in_lanes(), weight) {
+            (true, WeightType::F16) => Factors::F32,
             _ => factors,
         }
     }
@@ -127,6 +164,7 @@ impl Tile {
             Self::Flat => "flat",
             Self::FewRows => "few_rows",
             Self::Lanes => "lanes",
+            Self::FewLanes => "few_lanes",
         }
     }
 
@@ -137,14 +175,15 @@ impl Tile {
             Self::Tall => (16, 8, 1),
             Self::Flat => (4, 32, 1),
             Self::Lanes => (4, 8, 1),
-            Self::FewRows => (1, 1, 1),
+            Self::FewRows | Self::FewLanes => (1, 1, 1),
         };
         Layout { down, across, quads }
     }
 
-    /// Rows and columns of those in [`Self::MANY`].
+    /// Rows and columns of those in [`Self::MANY`], and in lanes.
     pub(crate) fn size(self, factors: Factors) -> [u32; 2] {
         match (self, factors.matrix()) {
+            (Self::FewLanes, _) => [4, 32],
             (Self::Large, Some(_)) if factors.square().is_some() => [128, 128],
             _ => [self.layout().rows(), self.layout().columns()],
         }
@@ -171,7 +210,7 @@ impl Tile {
     pub(crate) fn invocations(self, factors: Factors) -> u32 {
         match self {
             Self::FewRows => 64,
-            Self::Lanes => 8,
+            Self::Lanes | Self::FewLanes => 8,
             _ if factors.matrix().is_some() => factors.lanes() * self.roles(factors).iter().product::<u32>(),
             _ => self.layout().down * self.layout().across,
         }
@@ -256,7 +295,7 @@ pub struct Linear {
     pub arithmetic: Arithmetic,
     /// See [`Epilogue`].
     pub epilogue: Epilogue,
-    /// See [`Tile`]. There are no [`Tile::Lanes`] of bytes.
+    /// See [`Tile`]. There are none in lanes of bytes.
     pub tile: Tile,
 }
 
@@ -288,6 +327,10 @@ pub struct Params {
     pub part_stride: u32,
     /// The same of bias.
     pub bias_stride: u32,
+    /// Elements of a part of K, whole blocks of W ([`Epilogue::Parts`], [`crate::add_parts`]).
+    pub part_k: u32,
+    /// Nothing.
+    pub _pad: [u32; 3],
 }
 
 /// `x` holds words where bytes are multiplied. `residual` is also the second factor of [`Epilogue::GeluTanhTimes`]; `rows` holds u32.
@@ -308,11 +351,14 @@ impl Kernel for Linear {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for arithmetic in Arithmetic::all() {
-            for epilogue in Epilogue::ALL {
+            for epilogue in Epilogue::ALL.into_iter().chain([Epilogue::Parts]) {
                 for tile in Tile::ALL {
                     let factors = arithmetic.factors();
                     let exists = match tile {
-                        Tile::Lanes => arithmetic != Arithmetic::Int8 && factors == factors.in_registers(),
+                        _ if epilogue == Epilogue::Parts => {
+                            arithmetic != Arithmetic::Int8 && Tile::MANY.contains(&tile)
+                        }
+                        _ if tile.in_lanes() => arithmetic != Arithmetic::Int8 && factors == factors.in_registers(),
                         Tile::FewRows => factors == factors.in_registers(),
                         _ => true,
                     };
@@ -333,30 +379,31 @@ impl Kernel for Linear {
     fn shader(&self) -> Shader {
         let body = match self.tile {
             Tile::FewRows => include_str!("few_rows.wgsl"),
+            Tile::FewLanes => include_str!("few_lanes.wgsl"),
             _ => include_str!("tiled.wgsl"),
         };
-        let activation = match self.epilogue {
-            Epilogue::Activation(activation) => activation,
-            Epilogue::GeluTanhTimes => Activation::GeluTanh,
-            Epilogue::Residual | Epilogue::Apart => Activation::None,
+        let (range, sums) = match self.epilogue {
+            Epilogue::Parts => ("", include_str!("parts.wgsl")),
+            _ => ("//#include all_k", include_str!("whole.wgsl")),
         };
-        let mut text = Text::new(include_str!("kernel.wgsl"))
+        let text = Text::new(include_str!("kernel.wgsl"))
             .snippet("body", body)
-            .constant("TIMES", self.epilogue == Epilogue::GeluTanhTimes)
-            .constant("APART", self.epilogue == Epilogue::Apart)
-            .constant("RESIDUAL", self.epilogue == Epilogue::Residual)
-            .x_by_fours(self.tile == Tile::Lanes)
-            .activation(activation);
+            .snippet("sums", sums)
+            .x_by_fours(self.tile.in_lanes());
+        let mut text = self.epilogue.define(text);
         text = match self.arithmetic {
             Arithmetic::Float { weight, factors } => text
                 .snippet("operands", include_str!("f32.wgsl"))
-                .weight_by_fours(weight, self.tile == Tile::Lanes)
+                .snippet("range", range)
+                .weight_by_fours(weight, self.tile.in_lanes())
                 .floats(factors, self.tile.held_weight(weight, factors)),
             Arithmetic::Int8 => text.snippet("operands", include_str!("int8.wgsl")).bytes(),
         };
-        if self.tile != Tile::FewRows {
-            text = text.tile(self.tile, self.arithmetic.factors(), false);
-        }
+        text = match self.tile {
+            Tile::FewRows => text,
+            Tile::FewLanes => text.with(Features::LANES),
+            _ => text.tile(self.tile, self.arithmetic.factors(), false),
+        };
         Shader {
             name: format!(
                 "linear.{}.{}.{}",
@@ -372,6 +419,10 @@ impl Kernel for Linear {
     }
 
     fn workgroups(&self, params: &Params) -> [u32; 3] {
-        self.tile.workgroups(self.arithmetic.factors(), params.m, params.n)
+        let [x, y, z] = self.tile.workgroups(self.arithmetic.factors(), params.m, params.n);
+        match self.epilogue {
+            Epilogue::Parts => [x, y * (params.k / params.part_k), z],
+            _ => [x, y, z],
+        }
     }
 }

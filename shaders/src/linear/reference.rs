@@ -1,5 +1,7 @@
 //! The plain version.
 
+use std::ops::Range;
+
 use kinora_quant::round_f16;
 
 use super::{Arithmetic, Epilogue, Linear, Params};
@@ -38,38 +40,62 @@ pub fn reference(kernel: &Linear, p: &Params, o: Operands<'_>, out: &mut [f32]) 
             let a = &o.x[row * k..][..k];
             let w_row = p.first_weight_row as usize + n;
             let b = &o.weight[w_row * k..][..k];
-            let mut y: f64 = a.iter().zip(b).map(|(a, b)| operand(*a) * operand(*b)).sum();
+            let sum = |range: Range<usize>| -> f64 {
+                let products = a[range.clone()].iter().zip(&b[range]);
+                products.map(|(a, b)| operand(*a) * operand(*b)).sum()
+            };
+            if kernel.epilogue == Epilogue::Parts {
+                let part = p.part_k as usize;
+                for start in (0..k).step_by(part) {
+                    out[(start / part * p.m as usize + m) * p.n as usize + n] = sum(start..start + part) as f32;
+                }
+                continue;
+            }
+            let mut y = sum(0..k);
             if kernel.arithmetic == Arithmetic::Int8 {
                 y = f64::from(y as f32 * (o.x_scales[row] * o.weight_scales[w_row]));
             }
-            let stride = p.out_stride as usize;
-            let (mut place, mut bias_place) = (row * stride + column, column);
-            if kernel.epilogue == Epilogue::Apart {
-                let (part, column) = (column / stride, column % stride);
-                place = part * p.part_stride as usize + row * stride + column;
-                bias_place = part * p.bias_stride as usize + column;
-            }
-            if p.flags & flags::BIAS != 0 {
-                y += f64::from(o.bias[bias_place]);
-            }
-            out[place] = match kernel.epilogue {
-                Epilogue::Activation(activation) => activation.apply(y),
-                Epilogue::Apart => y,
-                Epilogue::GeluTanhTimes => Activation::GeluTanh.apply(y) * f64::from(o.residual[place]),
-                Epilogue::Residual => {
-                    if p.flags & flags::TABLE != 0 {
-                        let table_row = if p.flags & flags::ROWS != 0 {
-                            o.rows[row] as usize
-                        } else {
-                            0
-                        };
-                        y *= f64::from(o.table[table_row * p.table_stride as usize + p.gate_column as usize + column]);
-                    }
-                    f64::from(o.residual[place]) + y
-                }
-            } as f32;
+            let (place, value) = finished(kernel.epilogue, p, o, [row, column], y);
+            out[place] = value;
         }
     }
+}
+
+/// A whole sum with its epilogue, and its place in out.
+pub(crate) fn finished(
+    epilogue: Epilogue,
+    p: &Params,
+    o: Operands<'_>,
+    [row, column]: [usize; 2],
+    mut y: f64,
+) -> (usize, f32) {
+    let stride = p.out_stride as usize;
+    let (mut place, mut bias_place) = (row * stride + column, column);
+    if epilogue == Epilogue::Apart {
+        let (part, column) = (column / stride, column % stride);
+        place = part * p.part_stride as usize + row * stride + column;
+        bias_place = part * p.bias_stride as usize + column;
+    }
+    if p.flags & flags::BIAS != 0 {
+        y += f64::from(o.bias[bias_place]);
+    }
+    let value = match epilogue {
+        Epilogue::Activation(activation) => activation.apply(y),
+        Epilogue::Apart | Epilogue::Parts => y,
+        Epilogue::GeluTanhTimes => Activation::GeluTanh.apply(y) * f64::from(o.residual[place]),
+        Epilogue::Residual => {
+            if p.flags & flags::TABLE != 0 {
+                let table_row = if p.flags & flags::ROWS != 0 {
+                    o.rows[row] as usize
+                } else {
+                    0
+                };
+                y *= f64::from(o.table[table_row * p.table_stride as usize + p.gate_column as usize + column]);
+            }
+            f64::from(o.residual[place]) + y
+        }
+    };
+    (place, value as f32)
 }
 
 #[cfg(test)]

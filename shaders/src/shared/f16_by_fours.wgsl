@@ -9,3 +9,5 @@ fn load_weight4(row: u32, k: u32) -> vec4<f32> {
     let words = weight[(row + k) / 4u];
     return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
 }
+
+//#include fours

@@ -8,3 +8,5 @@ fn weight_row(row: u32) -> u32 {
 fn load_weight4(row: u32, k: u32) -> vec4<f32> {
     return weight[(row + k) / 4u];
 }
+
+//#include fours

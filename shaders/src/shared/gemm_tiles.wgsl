@@ -1,6 +1,7 @@
 // A product of two matrices through workgroup memory: INVOCATIONS invocations make ROWS x COLUMNS of the result.
 // Snippets give
-//   Number, Sum, product, depth()                           the arithmetic (`numbers`)
+//   Number, Sum, product                                    the arithmetic (`numbers`)
+//   depth()                                                 steps of a sum
 //   HeldA, hold_a, held_a and the same of B                 four numbers as workgroup memory holds them (`held`)
 //   fn tile_rows(tile, height, thread) -> vec2<u32>         first row of a row of tiles, and the row behind the last
 // and the kernel

@@ -39,14 +39,14 @@ pub(super) fn format(dtype: DType) -> Option<Format> {
             144,
             |bytes, out| blocks::<144>(bytes, out, q4),
             encode::q4,
-            wgsl!(["const WEIGHT_FIFTH = false;"] "q45_k"),
+            wgsl!(runs ["const WEIGHT_FIFTH = false;"] "q45_k"),
         ),
         DType::Q5K => block(
             "Q5_K",
             176,
             |bytes, out| blocks::<176>(bytes, out, q5),
             encode::q5,
-            wgsl!(["const WEIGHT_FIFTH = true;"] "q45_k"),
+            wgsl!(runs ["const WEIGHT_FIFTH = true;"] "q45_k"),
         ),
         DType::Q6K => block(
             "Q6_K",

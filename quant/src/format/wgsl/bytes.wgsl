@@ -1,3 +1,5 @@
+//#include unpack
+
 @group(0) @binding(1) var<storage, read> weight: array<u32>;
 
 // The byte at `at`.
@@ -20,14 +22,4 @@ fn weight_u32(at: u32) -> u32 {
 // A half-precision number; `at` is even.
 fn weight_f16(at: u32) -> f32 {
     return unpack2x16float(weight_u16(at)).x;
-}
-
-// The four bytes of a word.
-fn weight_bytes(word: u32) -> vec4<u32> {
-    return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);
-}
-
-// The four bytes of a word, with signs.
-fn weight_signed_bytes(word: u32) -> vec4<f32> {
-    return vec4<f32>(bitcast<vec4<i32>>(vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u));
 }

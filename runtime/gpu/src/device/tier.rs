@@ -1,7 +1,6 @@
 //! Tiers of kernels: what a device offers beyond core WebGPU, and how much of it may be used.
 
 use kinora_graph::{Error, Result};
-use kinora_shaders::features::MATRIX_WORKGROUP_MEMORY;
 use kinora_shaders::{Call, Factors, Features, attention, linear};
 
 use super::{Device, DeviceClass};
@@ -71,6 +70,7 @@ impl Tier {
             subgroup: features.subgroup && self >= Self::Subgroup,
             subgroup8: features.subgroup8 && self >= Self::Subgroup,
             f16: features.f16 && self >= Self::F16,
+            memory48: features.memory48,
             matrix8: features.matrix8 && self >= Self::Matrix,
             matrix16: features.matrix16 && self >= Self::Matrix,
             matrix8x16x16: features.matrix8x16x16 && self >= Self::Matrix,
@@ -85,22 +85,28 @@ pub(super) fn offered(adapter: &wgpu::Adapter) -> Features {
     let (subgroup, f16) = (has(wgpu::Features::SUBGROUP), has(wgpu::Features::SHADER_F16));
     let matrices = has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
     let vulkan = adapter.get_info().backend == wgpu::Backend::Vulkan;
-    let memory = adapter.limits().max_compute_workgroup_storage_size >= MATRIX_WORKGROUP_MEMORY;
-    let matrices = match matrices && vulkan && memory && subgroup && f16 {
+    let matrices = match matrices && vulkan && subgroup && f16 {
         true => adapter.cooperative_matrix_properties(),
         false => Vec::new(),
     };
+    let memory = adapter.limits().max_compute_workgroup_storage_size;
+    let memory48 = Features {
+        memory48: true,
+        ..Features::CORE
+    };
     let matrix = |factors: Factors| {
-        matrices.iter().any(|m| {
-            Some([m.m_size, m.n_size, m.k_size]) == factors.matrix()
-                && m.ab_type == wgpu::CooperativeScalarType::F16
-                && m.cr_type == wgpu::CooperativeScalarType::F32
-        })
+        memory >= factors.needs().workgroup_memory()
+            && matrices.iter().any(|m| {
+                Some([m.m_size, m.n_size, m.k_size]) == factors.matrix()
+                    && m.ab_type == wgpu::CooperativeScalarType::F16
+                    && m.cr_type == wgpu::CooperativeScalarType::F32
+            })
     };
     Features {
         subgroup,
         subgroup8: subgroup && adapter.get_info().subgroup_min_size >= 8,
         f16,
+        memory48: memory >= memory48.workgroup_memory(),
         matrix8: matrix(Factors::Matrix8),
         matrix16: matrix(Factors::Matrix16),
         matrix8x16x16: matrix(Factors::Matrix8x16x16),
@@ -153,11 +159,17 @@ mod tests {
             subgroup: true,
             subgroup8: true,
             f16: true,
+            memory48: true,
             matrix8: true,
             matrix16: true,
             matrix8x16x16: true,
         };
-        assert_eq!(Tier::Baseline.limit(all), Features::default());
+        assert!(
+            Features {
+                memory48: true,
+                ..Features::CORE
+            } == Tier::Baseline.limit(all)
+        );
         assert_eq!(Tier::Matrix.limit(all), all);
         let f16 = Tier::F16.limit(all);
         assert!(f16.subgroup && f16.f16 && !f16.matrix8 && !f16.matrix16);

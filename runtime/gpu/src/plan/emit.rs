@@ -331,9 +331,10 @@ impl<'g> Emitter<'g> {
     }
 
     /// The tile of a product of `shape` (M, N, K of the whole operation): the one that the table has, else `rule`. Few
-    /// rows, which are summed in another order, are left to the rule; so are lanes, which not every shape of a class takes.
+    /// rows, which are summed in another order or have a tile of their own, are left to the rule; so are lanes, which not
+    /// every shape of a class takes.
     pub(super) fn product_tile(&mut self, product: Operation, shape: [usize; 3], rule: linear::Tile) -> linear::Tile {
-        if rule == linear::Tile::FewRows {
+        if matches!(rule, linear::Tile::FewRows | linear::Tile::FewLanes) {
             return rule;
         }
         let work = 2 * shape.iter().map(|size| *size as u64).product::<u64>();

@@ -6,6 +6,7 @@ mod graphs;
 mod kernels;
 mod large;
 mod loading;
+mod parts;
 mod plans;
 mod references;
 mod replay;

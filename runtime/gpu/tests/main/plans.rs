@@ -6,7 +6,7 @@ use kinora_runtime::{Capabilities, Features, Options, Plan, Speed, Table};
 
 use crate::zoo::Tensors;
 
-const CAPABILITIES: Capabilities = Capabilities {
+pub(crate) const CAPABILITIES: Capabilities = Capabilities {
     max_binding: 1 << 27,
     max_buffer: 1 << 30,
     storage_alignment: 256,

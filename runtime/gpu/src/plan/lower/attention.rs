@@ -2,7 +2,7 @@
 
 use kinora_graph::{Attention, Cost, Result, Scores, Value};
 use kinora_shaders::attention::{QUERY_TILE, Tile};
-use kinora_shaders::{Factors, attention, flags, matmul, quantize_heads, softmax};
+use kinora_shaders::{attention, flags, matmul, quantize_heads, softmax};
 
 use super::super::chunk::share;
 use super::super::emit::Emitter;
@@ -123,7 +123,10 @@ impl Emitter<'_> {
         let heads = shape.batch * shape.heads;
         let operation = Operation::Attention {
             head_dim: shape.head_dim as u32,
-            factors: Factors::choose(self.rounds(), self.capabilities.features, self.capabilities.subgroup),
+            factors: match rule {
+                Tile::Matrices(factors) => factors,
+                Tile::Side4 | Tile::Side8 | Tile::Lanes => self.factors(),
+            },
         };
         let work = 4 * [shape.queries, heads, shape.keys, shape.head_dim]
             .map(|size| size as u64)

@@ -5,6 +5,7 @@ mod experts;
 mod factor;
 mod heads;
 mod moves;
+mod parts;
 mod products;
 mod rows;
 mod together;

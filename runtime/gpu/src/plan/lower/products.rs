@@ -92,7 +92,7 @@ impl Emitter<'_> {
     pub(super) fn linear_tile(&self, op: &Linear, m: usize, n: usize) -> Tile {
         // Lanes load numbers, and those of a row by fours.
         match self.in_lanes() && op.weight.k.is_multiple_of(4) && !op.quantizes() {
-            true => Tile::Lanes,
+            true => Tile::choose_lanes(m as u32),
             false => Tile::choose(m as u32, n as u32, self.large_from()),
         }
     }
@@ -147,6 +147,7 @@ impl Emitter<'_> {
             epilogue,
             tile: self.product_tile(Operation::Linear(arithmetic), [m, n, k], rule),
         };
+        let part_k = self.part_of_k(arithmetic, [m, n, k]);
         let mut operands = vec![(x, x_columns), (out, n)];
         operands.extend(residual.map(|v| (v, n)));
         operands.extend(indices.map(|v| (v, 1)));
@@ -180,7 +181,7 @@ impl Emitter<'_> {
                     indices.map_or(input, |v| chunk.view(v, 1)),
                     chunk.view(out, n),
                 ];
-                self.emit(kernel, params, &views, chunk.cost(cost))?;
+                self.emit_linear(kernel, params, part_k, views, chunk.cost(cost))?;
             }
         }
         Ok(())

@@ -113,7 +113,9 @@ impl<'g> Emitter<'g> {
         let bias = joint.bias.map_or(x, |(bias, _)| bias);
         let views = [self.weight(joint.weight.clone()), x, bias, x, x, x, out];
         let cost = self.begun();
-        self.emit(kernel, params, &views, cost)
+        // As each would be alone: whether they are in one dispatch must not change their bits.
+        let part_k = self.part_of_k(arithmetic, [node.rows(), width as usize, op.weight.k]);
+        self.emit_linear(kernel, params, part_k, views, cost)
     }
 
     /// q's norm and rotation, and k's where they are named together.

@@ -1,0 +1,18 @@
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    first_row: u32,
+    first_weight_row: u32,
+    first_column: u32,
+    out_stride: u32,
+    flags: u32,
+    gate_column: u32,
+    table_stride: u32,
+    part_stride: u32,
+    bias_stride: u32,
+    part_k: u32,
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
+}

@@ -1,0 +1,2 @@
+//#include all_rows
+//#include epilogue
