@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kinora_cpu::CpuExecutor;
-use kinora_graph::{Executor, Graph, HostTensor, NoControl, Precision};
+use kinora_graph::{Executor, Graph, HostTensor, NoControl, Precision, Scores};
 use kinora_models::lora::{LoraSpec, apply_to};
 use kinora_models::wan::rope::timestep_embedding;
 use kinora_models::wan::transformer::{StepShape, TextKeys, step_graph, text_graph};
@@ -60,6 +60,7 @@ fn shape() -> StepShape {
         branches: vec!["only".into()],
         expert: "only".into(),
         text_keys: TextKeys::default(),
+        scores: Scores::Float,
     }
 }
 

@@ -59,9 +59,27 @@ pub fn quantize_row(row: &[f32], out: &mut [i8]) -> f32 {
     scale
 }
 
+/// Rows whose sum [`column_means`] makes at once.
+pub const MEAN_BLOCK: usize = 128;
+
+/// The mean of each column of `x`, whose rows have `width` elements: sums of [`MEAN_BLOCK`] rows, then the sum of these,
+/// in order. Kernels add in the same order, so that they get the same bits.
+pub fn column_means(x: &[f32], width: usize) -> Vec<f32> {
+    let add = |sums: &mut Vec<f32>, row: &[f32]| sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += v);
+    let mut means = vec![0.0; width];
+    for block in x.chunks(MEAN_BLOCK * width) {
+        let mut sums = vec![0.0; width];
+        block.chunks_exact(width).for_each(|row| add(&mut sums, row));
+        add(&mut means, &sums);
+    }
+    let factor = 1.0 / (x.len() / width) as f32;
+    means.iter_mut().for_each(|mean| *mean *= factor);
+    means
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{LEAST_SCALE, quantize_row};
+    use super::{LEAST_SCALE, MEAN_BLOCK, column_means, quantize_row};
     use crate::Rotation;
 
     /// The matrix's element, from its definition.
@@ -102,5 +120,13 @@ mod tests {
         assert_eq!(q, [0; 5]);
         assert!(quantize_row(&[1.0, f32::NAN, 0.0, 0.0, 0.0], &mut q).is_nan());
         assert_eq!(quantize_row(&[], &mut []), LEAST_SCALE);
+    }
+
+    #[test]
+    fn means_are_of_columns() {
+        assert_eq!(column_means(&[1.0, 8.0, 2.0, 16.0], 2), [1.5, 12.0]);
+        let rows = MEAN_BLOCK + 2;
+        let x: Vec<f32> = (0..rows).flat_map(|i| [i as f32, 3.0]).collect();
+        assert_eq!(column_means(&x, 2), [(rows - 1) as f32 / 2.0, 3.0]);
     }
 }

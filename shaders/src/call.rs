@@ -9,8 +9,14 @@ pub enum Elements {
     F32,
     /// Ids and indices: exact, and no more than 24 bits.
     U32,
-    /// Rows of this many words: bytes and a scale ([`crate::quantize_rows`]).
-    QuantizedRows(usize),
+    /// Rows of `row` words: bytes, and in the last `scales` words an f32 each ([`crate::quantize_rows`],
+    /// [`crate::quantize_heads`]).
+    QuantizedRows {
+        /// Words of a row.
+        row: usize,
+        /// Those of them that are scales.
+        scales: usize,
+    },
 }
 
 impl Elements {
@@ -20,13 +26,15 @@ impl Elements {
         match self {
             Self::F32 => words.into_iter().map(f32::from_bits).collect(),
             Self::U32 => words.into_iter().map(|w| w as f32).collect(),
-            Self::QuantizedRows(row) => words
+            Self::QuantizedRows { row, scales } => words
                 .chunks_exact(row)
-                .flat_map(|row| {
-                    let (scale, words) = row.split_last().expect("a row has a scale");
+                .flat_map(|words| {
+                    let (words, scales) = words.split_at(row - scales);
                     let bytes = words.iter().flat_map(|w| w.to_le_bytes());
                     let bytes = bytes.map(|b| f32::from(b as i8));
-                    bytes.chain([f32::from_bits(*scale)]).collect::<Vec<_>>()
+                    bytes
+                        .chain(scales.iter().map(|w| f32::from_bits(*w)))
+                        .collect::<Vec<_>>()
                 })
                 .collect(),
         }

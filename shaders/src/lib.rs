@@ -40,10 +40,12 @@ pub mod matmul;
 pub mod norm;
 pub mod peak;
 pub mod qk_norm_rope;
+pub mod quantize_heads;
 pub mod quantize_rows;
 pub mod rearrange;
 pub mod scatter_experts;
 pub mod softmax;
+pub mod sum_rows;
 pub mod top_k;
 pub mod unary;
 

@@ -2,8 +2,8 @@
 
 use crate::{
     Call, Kernel, Shader, add_parts, attention, binary, combine, conv3d, copy, expert_weights, fill, gather,
-    group_by_expert, grouped_linear, linear, matmul, norm, peak, qk_norm_rope, quantize_rows, rearrange,
-    scatter_experts, softmax, top_k, unary,
+    group_by_expert, grouped_linear, linear, matmul, norm, peak, qk_norm_rope, quantize_heads, quantize_rows,
+    rearrange, scatter_experts, softmax, sum_rows, top_k, unary,
 };
 
 /// Every variant of every kernel.
@@ -21,6 +21,8 @@ pub fn shaders() -> Vec<Shader> {
         .chain(of::<qk_norm_rope::QkNormRope>())
         .chain(of::<gather::Gather>())
         .chain(of::<quantize_rows::QuantizeRows>())
+        .chain(of::<sum_rows::SumRows>())
+        .chain(of::<quantize_heads::QuantizeHeads>())
         .chain(of::<top_k::TopK>())
         .chain(of::<expert_weights::ExpertWeights>())
         .chain(of::<group_by_expert::GroupByExpert>())
@@ -40,7 +42,7 @@ pub fn shaders() -> Vec<Shader> {
 pub type Calls = fn(u64) -> Vec<Call>;
 
 /// Every kernel's name and test calls.
-pub const CALLS: [(&str, Calls); 22] = [
+pub const CALLS: [(&str, Calls); 24] = [
     ("linear", |seed| {
         linear::cases().iter().map(|case| case.call(seed)).collect()
     }),
@@ -70,6 +72,12 @@ pub const CALLS: [(&str, Calls); 22] = [
     }),
     ("quantize_rows", |seed| {
         quantize_rows::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("sum_rows", |seed| {
+        sum_rows::cases().iter().map(|case| case.call(seed)).collect()
+    }),
+    ("quantize_heads", |seed| {
+        quantize_heads::cases().iter().map(|case| case.call(seed)).collect()
     }),
     ("top_k", |seed| {
         top_k::cases().iter().map(|case| case.call(seed)).collect()

@@ -15,7 +15,7 @@ use crate::linear::Tile;
 use crate::{Activation, Factors, Features, WeightType, flags};
 
 /// The snippets that any kernel may include, but where it brings its own.
-const SHARED: [(&str, &str); 14] = [
+const SHARED: [(&str, &str); 15] = [
     ("common", include_str!("shared/common.wgsl")),
     ("activation", include_str!("shared/activation.wgsl")),
     ("all_k", include_str!("shared/all_k.wgsl")),
@@ -28,6 +28,7 @@ const SHARED: [(&str, &str); 14] = [
     ("gemm_begin", include_str!("shared/gemm_begin.wgsl")),
     ("gemm_fill", include_str!("shared/gemm_fill.wgsl")),
     ("gemm_tiles", include_str!("shared/gemm_tiles.wgsl")),
+    ("quantize", include_str!("shared/quantize.wgsl")),
     ("reduce", include_str!("shared/reduce.wgsl")),
     ("unpack", WGSL_UNPACK),
     ("weight_columns", include_str!("shared/weight_columns.wgsl")),

@@ -296,6 +296,7 @@ pub(super) fn step_shape(
         branches: branches.iter().map(|b| (*b).to_owned()).collect(),
         expert: if low { "low" } else { "high" }.to_owned(),
         text_keys,
+        scores: settings.attention,
     }
 }
 

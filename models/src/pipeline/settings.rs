@@ -1,5 +1,6 @@
 //! Everything that decides what a clip looks like, besides the model and the picture.
 
+use kinora_graph::Scores;
 use serde::{Deserialize, Serialize};
 
 use crate::sampler::{self, Preset, Sampler, SamplerKind};
@@ -37,6 +38,9 @@ pub struct Settings {
     /// steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_cache: Option<f64>,
+    /// Arithmetic of the scores of self-attention.
+    #[serde(with = "by_name", default, skip_serializing_if = "is_default")]
+    pub attention: Scores,
     /// Seed of the noise.
     pub seed: u64,
 }
@@ -58,6 +62,7 @@ impl Settings {
             sampler: SamplerKind::default(),
             preset,
             step_cache: None,
+            attention: Scores::default(),
             seed,
         }
     }
@@ -148,6 +153,10 @@ impl Settings {
 
 /// Length of the rotary tables (`rope_max_seq_len`).
 const ROPE_POSITIONS: usize = 1024;
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
 
 /// Serialises what has a name as its name.
 mod by_name {

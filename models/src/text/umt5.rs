@@ -2,7 +2,7 @@
 //!
 //! Source: transformers, `models/umt5/modeling_umt5.py`.
 
-use kinora_graph::{Activation, Attention, Builder, Epilogue, Graph, Scope};
+use kinora_graph::{Activation, Attention, Builder, Epilogue, Graph, Scope, Scores};
 use kinora_quant::Weights;
 use serde::{Deserialize, Serialize};
 
@@ -238,6 +238,7 @@ pub fn encoder_graph(
             bias: Some(bias),
             mask,
             blocks: None,
+            scores: Scores::Float,
         };
         let y = b.attention(&attn, "attention", op)?;
         x = b.linear(

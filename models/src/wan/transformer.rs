@@ -2,7 +2,7 @@
 //! velocity once per step.
 
 use kinora_graph::{
-    Activation, Attention, Builder, Epilogue, Gate, Graph, Modulation, Padding, Result, Rows, Scope, Value,
+    Activation, Attention, Builder, Epilogue, Gate, Graph, Modulation, Padding, Result, Rows, Scope, Scores, Value,
 };
 use kinora_quant::Weights;
 
@@ -28,6 +28,8 @@ pub struct StepShape {
     pub expert: String,
     /// Where keys and values of the text (and of the image) come from.
     pub text_keys: TextKeys,
+    /// Arithmetic of self-attention's scores. Those of cross-attention, which has few keys, stay float.
+    pub scores: Scores,
 }
 
 /// Where cross-attention takes its keys and values from. Both ways give the same bits.
@@ -280,7 +282,7 @@ impl Block<'_> {
         let [q, k, v] = b.linears(&attn, ["to_q", "to_k", "to_v"], h, dim)?;
         let (norms, heads) = (["norm_q", "norm_k"], config.num_attention_heads);
         let [q, k] = b.qk_norm_rope(&attn, norms, [q, k], config.eps, heads, self.rope)?;
-        let y = self.attend(b, &attn, q, k, v)?;
+        let y = self.attend(b, &attn, [q, k, v], self.shape.scores)?;
         b.linear(&attn, "to_out.0", y, dim, self.gated(x, 2 * dim))
     }
 
@@ -298,9 +300,9 @@ impl Block<'_> {
             Some(context) => context.keys(b, config, &attn)?,
             None => self.kept_keys(b),
         };
-        let mut y = self.attend(b, &attn, q, text.key, text.value)?;
+        let mut y = self.attend(b, &attn, [q, text.key, text.value], Scores::Float)?;
         if let Some(image) = image {
-            let image = self.attend(b, &attn, q, image.key, image.value)?;
+            let image = self.attend(b, &attn, [q, image.key, image.value], Scores::Float)?;
             y = b.add(y, image)?;
         }
         b.linear(
@@ -365,7 +367,7 @@ impl Block<'_> {
         }
     }
 
-    fn attend(&self, b: &mut Builder<'_>, scope: &Scope, q: Value, k: Value, v: Value) -> Result<Value> {
+    fn attend(&self, b: &mut Builder<'_>, scope: &Scope, [q, k, v]: [Value; 3], scores: Scores) -> Result<Value> {
         let scale = 1.0 / (self.config.attention_head_dim as f32).sqrt();
         let op = Attention {
             q,
@@ -376,6 +378,7 @@ impl Block<'_> {
             bias: None,
             mask: None,
             blocks: None,
+            scores,
         };
         b.attention(scope, "attention", op)
     }

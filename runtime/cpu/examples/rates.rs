@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kinora_cpu::CpuExecutor;
 use kinora_graph::{
     Activation, Attention, Builder, Epilogue, Executor, HostTensor, NoControl, Norm, NormKind, Padding, Precision,
-    Scope, Value,
+    Scope, Scores, Value,
 };
 use kinora_quant::Weights;
 use kinora_quant::synth::RuleWeights;
@@ -78,6 +78,7 @@ fn main() {
                         bias,
                         mask,
                         blocks: None,
+                        scores: Scores::Float,
                     },
                 )
                 .unwrap()

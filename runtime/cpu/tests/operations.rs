@@ -5,7 +5,7 @@ mod naive;
 use kinora_graph::experts::{Scoring, Source};
 use kinora_graph::{
     Activation, Attention, Epilogue, Gate, HostTensor, Modulation, Norm, NormKind, Padding, Precision, Rearrange, Rows,
-    Scope, UnaryOp,
+    Scope, Scores, UnaryOp,
 };
 use kinora_quant::{DType, Rotation};
 use kinora_shaders::call::Random;
@@ -262,11 +262,13 @@ fn convolutions_whose_patches_are_gathered_in_parts() {
     });
 }
 
-fn attention(seed: u64, [queries, keys]: [usize; 2]) {
+fn attention(seed: u64, [queries, keys]: [usize; 2], scores: Scores) {
     let random = &mut Random::new(seed);
     let mut setting = Setting::default();
-    let (heads, head) = (size(random, 1, 3), size(random, 1, 40));
-    let batch = size(random, 0, 2);
+    let (heads, head, batch) = match scores {
+        Scores::Float => (size(random, 1, 3), size(random, 1, 40), size(random, 0, 2)),
+        Scores::Int8 => (size(random, 1, 3), 16 * size(random, 1, 8), 0),
+    };
     let shape = |length: usize| match batch {
         0 => vec![length, heads * head],
         n => vec![n, length, heads * head],
@@ -308,6 +310,7 @@ fn attention(seed: u64, [queries, keys]: [usize; 2]) {
             bias: v.get("bias").copied(),
             mask: v.get("mask").copied(),
             blocks: v.get("blocks").copied(),
+            scores,
         };
         b.attention(&Scope::root(), "attention", op).unwrap()
     });
@@ -316,7 +319,8 @@ fn attention(seed: u64, [queries, keys]: [usize; 2]) {
 #[test]
 fn attention_over_several_blocks() {
     for seed in 0..4 {
-        attention(seed, [300, 1100]);
+        attention(seed, [300, 1100], Scores::Float);
+        attention(seed, [300, 1100], Scores::Int8);
     }
 }
 
@@ -341,6 +345,7 @@ fn a_first_block_of_keys_may_be_masked_entirely() {
             bias: None,
             mask: Some(v["mask"]),
             blocks: None,
+            scores: Scores::Float,
         };
         b.attention(&Scope::root(), "attention", op).unwrap()
     });
@@ -506,7 +511,12 @@ proptest! {
 
     #[test]
     fn attentions(seed: u64, queries in 1usize..90, keys in 1usize..90) {
-        attention(seed, [queries, keys]);
+        attention(seed, [queries, keys], Scores::Float);
+    }
+
+    #[test]
+    fn int8_attentions(seed: u64, queries in 1usize..90, keys in 1usize..300) {
+        attention(seed, [queries, keys], Scores::Int8);
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub enum Precision {
     /// Operands as they are (weights decoded to f32).
     #[default]
     F32,
-    /// Both operands (x and weight; q, k and v) are rounded to f16 before they are multiplied;
+    /// Both operands (x and weight; q, k and v, but for [`crate::Scores::Int8`]) are rounded to f16 before they are multiplied;
     /// sums, softmax and results stay f32. (See [`Executor::rounds_probabilities`].)
     F16,
 }

@@ -19,6 +19,7 @@ mod graph;
 mod isolate;
 mod op;
 mod rearrange;
+mod scores;
 mod tensor;
 
 pub use builder::{Builder, LORA_DOWN, LORA_UP, Scope};
@@ -31,6 +32,7 @@ pub use op::{
     Op, Padding, QkNormRope, Rows, UnaryOp,
 };
 pub use rearrange::{MAX_AXES, Rearrange};
+pub use scores::Scores;
 pub use tensor::{ElementType, HostData, HostTensor};
 
 /// Result of this crate's fallible functions.

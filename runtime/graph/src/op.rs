@@ -8,7 +8,7 @@ use std::ops::Range;
 use kinora_quant::{DType, Rotation};
 
 use crate::experts::{ExpertWeights, GroupedLinear, Grouping};
-use crate::{Rearrange, Value};
+use crate::{Rearrange, Scores, Value};
 
 /// How the elements of a weight are ordered for the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -230,6 +230,8 @@ pub struct Attention {
     /// queries ([`Attention::BLOCK`]) do not see these 64 keys, and nothing is computed for them; any other lets them. A query that sees
     /// no key gives zeros.
     pub blocks: Option<Value>,
+    /// See [`Scores`].
+    pub scores: Scores,
 }
 
 impl Attention {

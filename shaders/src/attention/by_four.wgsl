@@ -1,19 +1,5 @@
-// Operands in vectors of four: heads of a multiple of four elements. Zeros beyond the head.
+// Values and results in vectors of four: heads of a multiple of four elements. Zeros beyond the head.
 alias Operand = vec4<f32>;
-
-fn load_q(row: u32, d: u32) -> vec4<f32> {
-    if d < params.head_dim {
-        return q[(row + d) / 4u];
-    }
-    return vec4<f32>();
-}
-
-fn load_k(row: u32, d: u32) -> vec4<f32> {
-    if d < params.head_dim {
-        return k[(row + d) / 4u];
-    }
-    return vec4<f32>();
-}
 
 fn load_v(row: u32, d: u32) -> vec4<f32> {
     if d < params.head_dim {

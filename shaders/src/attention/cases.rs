@@ -1,7 +1,10 @@
 //! Shapes to test and to measure.
 
+use kinora_quant::int8::column_means;
+
 use super::{Attention, BLOCK, Operands, Params, Tile, reference};
 use crate::call::{Call, Random, UNTOUCHED, bytes};
+use crate::quantize_heads::{self, QuantizeHeads};
 use crate::{Factors, flags};
 
 /// A case.
@@ -87,7 +90,41 @@ pub fn cases() -> Vec<Case> {
             2.0,
         );
     }
+    for (software, round_f16) in [(false, false), (true, false), (true, true)] {
+        let mut case = |shape: [u32; 5], flags, sliced, size| {
+            cases.push(Case {
+                kernel: Attention::choose_int8(shape[4], software, round_f16).expect("a head that fits"),
+                shape,
+                flags,
+                sliced,
+                size,
+            });
+        };
+        case([1, 150, 45, 5, 48], 0, true, 1.0);
+        case([2, 33, 67, 3, 128], flags::BIAS | flags::MASK, false, 2.0);
+        case([1, 63, 130, 4, 64], flags::BIAS, false, 20.0);
+        case([3, 9, 1, 2, 16], flags::BIAS, true, 1.0);
+        case([1, 65, 70, 1, 112], flags::MASK, true, 5.0);
+    }
     cases
+}
+
+/// Rows of q or, with their mean subtracted, of k as [`Attention::int8`] takes them, one batch; and the numbers that they
+/// stand for.
+fn quantized(x: &[f32], [heads, head_dim]: [u32; 2], smooth: bool) -> (Vec<u32>, Vec<f32>) {
+    let width = heads * head_dim;
+    let rows = x.len() as u32 / width;
+    let p = quantize_heads::Params {
+        rows,
+        heads,
+        head_dim,
+        first_row: 0,
+    };
+    let mut words = vec![0; (rows * quantize_heads::words(heads, head_dim)) as usize];
+    let mean = column_means(x, width as usize);
+    quantize_heads::reference(QuantizeHeads { smooth }, &p, x, &mean, &mut words);
+    let numbers = quantize_heads::dequantize(heads, head_dim, &words);
+    (words, numbers)
 }
 
 /// A small case of everything that attention by these matrices does: does a device compute it?
@@ -128,6 +165,7 @@ impl Case {
         let width = heads * head_dim;
         let q = random.floats((batch * lq * width) as usize, self.size);
         let k = random.floats((batch * lk * width) as usize, self.size);
+        let ((q_bytes, q), (k_bytes, k)) = (self.factor(q, lq, false), self.factor(k, lk, true));
         let v = random.floats((batch * lk * width) as usize, 1.0);
         let bias = random.floats(((lq + lk - 1) * heads) as usize, 3.0);
         let mask: Vec<_> = (0..lk)
@@ -159,8 +197,8 @@ impl Case {
             &mut expected,
         );
         let operands = vec![
-            bytes(&q),
-            bytes(&k),
+            q_bytes,
+            k_bytes,
             bytes(&v),
             bytes(&bias),
             bytes(&mask),
@@ -183,5 +221,75 @@ impl Case {
         )
         .tolerance(tolerance)
         .flops(flops)
+    }
+
+    /// What is bound of q or k, whose batches have `rows` rows, and the numbers that the kernel multiplies.
+    fn factor(&self, x: Vec<f32>, rows: u32, smooth: bool) -> (Vec<u8>, Vec<f32>) {
+        if !self.kernel.int8 {
+            return (bytes(&x), x);
+        }
+        let [.., heads, head_dim] = self.shape;
+        let batches = x.chunks((rows * heads * head_dim) as usize);
+        let (words, numbers): (Vec<_>, Vec<_>) = batches.map(|x| quantized(x, [heads, head_dim], smooth)).unzip();
+        (bytes(&words.concat()), numbers.concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Attention, Operands, Params, Tile, quantized, reference};
+    use crate::call::Random;
+
+    /// Largest differences, relative to the largest number, of int8 scores from float ones, with keys smoothed and not.
+    fn errors(offset: f32) -> [f32; 2] {
+        let (queries, keys, heads, head_dim) = (32, 200, 2, 64);
+        let p = Params {
+            queries,
+            query_length: queries,
+            key_length: keys,
+            heads,
+            head_dim,
+            batch: 1,
+            scale: 0.125,
+            ..Params::default()
+        };
+        let width = (heads * head_dim) as usize;
+        let mut random = Random::new(3);
+        let mut rows = |count: u32, size| random.floats(count as usize * width, size);
+        let (q, v, common) = (rows(queries, 2.0), rows(keys, 1.0), rows(1, offset));
+        let mut k = rows(keys, 2.0);
+        k.iter_mut().enumerate().for_each(|(i, k)| *k += common[i % width]);
+        let kernel = Attention::choose(head_dim, Tile::Side4, false).unwrap();
+        let run = |q: &[f32], k: &[f32]| {
+            let mut out = vec![0.0; q.len()];
+            let o = Operands {
+                q,
+                k,
+                v: &v,
+                ..Operands::default()
+            };
+            reference(&kernel, &p, o, &mut out);
+            out
+        };
+        let expected = run(&q, &k);
+        let largest = expected.iter().fold(0f32, |most, e| most.max(e.abs()));
+        let [(_, q), (_, smooth), (_, plain)] =
+            [(&q, false), (&k, true), (&k, false)].map(|(x, smooth)| quantized(x, [heads, head_dim], smooth));
+        [smooth, plain].map(|k| {
+            let pairs = expected.iter().zip(run(&q, &k));
+            pairs.fold(0f32, |most, (e, f)| most.max((e - f).abs())) / largest
+        })
+    }
+
+    #[test]
+    fn smoothing_spares_int8_scores_what_keys_have_in_common() {
+        let [smooth, plain] = errors(0.0);
+        println!("no offset: {smooth:.1e} smoothed, {plain:.1e} not");
+        assert!(smooth < 1e-2 && plain < 1e-2, "{smooth} {plain}");
+        // As strong as in some models: keys differ by 2, and have 40 in common.
+        let [smooth, plain] = errors(40.0);
+        println!("offset of 40: {smooth:.1e} smoothed, {plain:.1e} not");
+        assert!(smooth < 1e-2, "{smooth}");
+        assert!(plain > 5.0 * smooth, "{plain} {smooth}");
     }
 }

@@ -1,5 +1,6 @@
 //#include common
 //#include operands
+//#include factors
 
 struct Params {
     queries: u32,
@@ -17,8 +18,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> q: array<Operand>;
-@group(0) @binding(2) var<storage, read_write> k: array<Operand>;
+@group(0) @binding(1) var<storage, read_write> q: array<Factor>;
+@group(0) @binding(2) var<storage, read_write> k: array<Factor>;
 @group(0) @binding(3) var<storage, read_write> v: array<Operand>;
 @group(0) @binding(4) var<storage, read_write> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> mask: array<f32>;

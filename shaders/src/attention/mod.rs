@@ -140,6 +140,8 @@ pub struct Attention {
     pub by_four: bool,
     /// q, k and v are rounded to f16 before they are multiplied (the probabilities are not).
     pub round_f16: bool,
+    /// q and k are rows of [`crate::quantize_heads`], and scores are sums of integers; v alone may be rounded.
+    pub int8: bool,
 }
 
 impl Attention {
@@ -150,7 +152,16 @@ impl Attention {
             tile,
             by_four: head_dim.is_multiple_of(4),
             round_f16,
+            int8: false,
         })
+    }
+
+    /// The variant for int8 q and k with heads of `head_dim` elements: a multiple of 16, 128 at most. `None` for others.
+    pub fn choose_int8(head_dim: u32, software: bool, round_f16: bool) -> Option<Self> {
+        let tile = if software { Tile::Side8 } else { Tile::Side4 };
+        let served = head_dim.is_multiple_of(16) && head_dim <= 128;
+        let float = Self::choose(head_dim, tile, round_f16).filter(|_| served)?;
+        Some(Self { int8: true, ..float })
     }
 }
 
@@ -186,7 +197,8 @@ pub struct Params {
 
 /// q and out are `[B, Lq, heads · head_dim]`, k and v `[B, Lk, heads · head_dim]`, bias `[Lq + Lk - 1, heads]`
 /// (entry `j - i + Lq - 1`), mask `[Lk]`, blocks `[⌈Lq / BLOCK⌉, ⌈Lk / BLOCK⌉]` of each head or of all: where one is zero,
-/// its queries do not see its keys. A query that sees none gives zeros.
+/// its queries do not see its keys. A query that sees none gives zeros. As int8, rows of q and k have
+/// [`crate::quantize_heads::words`].
 pub const BINDINGS: &[Binding] = &[
     PARAMS,
     arena("q"),
@@ -225,6 +237,7 @@ impl Kernel for Attention {
                             tile,
                             by_four,
                             round_f16,
+                            int8: false,
                         });
                     }
                 }
@@ -236,7 +249,13 @@ impl Kernel for Attention {
                 tile: Tile::Matrices(factors),
                 by_four: true,
                 round_f16: true,
+                int8: false,
             }));
+        }
+        for head_dim in [64, 128] {
+            for (software, round_f16) in [(false, false), (false, true), (true, false), (true, true)] {
+                all.extend(Self::choose_int8(head_dim, software, round_f16));
+            }
         }
         all
     }
@@ -261,6 +280,13 @@ impl Attention {
         let side = QUERY_TILE / each;
         let text = Text::new(include_str!("kernel.wgsl"))
             .snippet("body", include_str!("tiled.wgsl"))
+            .snippet(
+                "lines",
+                match self.int8 {
+                    true => include_str!("lines_int8.wgsl"),
+                    false => include_str!("lines_float.wgsl"),
+                },
+            )
             .constant("EACH", each)
             .constant("SIDE", side)
             .constant("GROUPS", each / 4)
@@ -285,11 +311,20 @@ impl Attention {
             name.push_str(".single");
             include_str!("single.wgsl")
         };
+        let factors = match (self.int8, self.by_four) {
+            (true, _) => include_str!("factors_int8.wgsl"),
+            (false, true) => include_str!("factors_by_four.wgsl"),
+            (false, false) => include_str!("factors_single.wgsl"),
+        };
+        if self.int8 {
+            name.push_str(".int8");
+        }
         if self.round_f16 {
             name.push_str(".f16");
         }
         let text = text
             .snippet("operands", operands)
+            .snippet("factors", factors)
             .constant("ROUND", self.round_f16)
             .constant("BLOCK", BLOCK);
         Shader {
@@ -314,6 +349,7 @@ impl Attention {
         let held = factors == Factors::Matrix16;
         let text = Text::new(include_str!("kernel.wgsl"))
             .snippet("operands", include_str!("by_four.wgsl"))
+            .snippet("factors", include_str!("factors_by_four.wgsl"))
             .snippet("body", include_str!("matrix.wgsl"))
             .constant("BLOCK", BLOCK)
             .constant("ROUND", true)

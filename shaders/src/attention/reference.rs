@@ -22,9 +22,12 @@ pub struct Operands<'a> {
     pub blocks: &'a [f32],
 }
 
-/// What the kernel does, in f64 and with the scores of a query all at once.
+/// What the kernel does, in f64 and with the scores of a query all at once. Of int8 q and k it takes the numbers that
+/// they stand for ([`crate::quantize_heads::dequantize`]).
 pub fn reference(kernel: &Attention, p: &Params, o: Operands<'_>, out: &mut [f32]) {
     let operand = |v: f32| f64::from(if kernel.round_f16 { round_f16(v) } else { v });
+    // Bytes times their scale are not rounded.
+    let factor = |v: f32| if kernel.int8 { f64::from(v) } else { operand(v) };
     let (lq, lk) = (p.query_length as usize, p.key_length as usize);
     let (heads, dim) = (p.heads as usize, p.head_dim as usize);
     let width = heads * dim;
@@ -42,7 +45,7 @@ pub fn reference(kernel: &Attention, p: &Params, o: Operands<'_>, out: &mut [f32
                         if p.flags & flags::BLOCKS != 0 && o.blocks[block(head, i, j)] == 0.0 {
                             return f64::NEG_INFINITY;
                         }
-                        let dot: f64 = (0..dim).map(|d| operand(o.q[q + d]) * operand(o.k[key(j) + d])).sum();
+                        let dot: f64 = (0..dim).map(|d| factor(o.q[q + d]) * factor(o.k[key(j) + d])).sum();
                         let mut score = dot * f64::from(p.scale);
                         if p.flags & flags::BIAS != 0 {
                             score += f64::from(o.bias[(j + lq - 1 - i) * heads + head]);
@@ -80,6 +83,7 @@ mod tests {
         tile: Tile::Side4,
         by_four: false,
         round_f16: false,
+        int8: false,
     };
 
     #[test]

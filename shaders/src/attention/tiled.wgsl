@@ -1,25 +1,27 @@
 // A workgroup takes 64 queries of a head and walks over the keys, 64 at a time. It has SIDE x SIDE invocations;
 // invocation (r, c) has queries r, r + SIDE, … (EACH of them), and in turn
-//   scores: keys c, c + SIDE, … (EACH of them), summed along the head, of which 16 elements of q and of k at a time
-//           pass through workgroup memory;
+//   scores: keys c, c + SIDE, … (EACH of them), summed along the head, of which four lines of q and of k at a time pass
+//           through workgroup memory, four numbers in a line or 16 signed bytes;
 //   output: vectors c, c + SIDE, … of the head (PIECES of them), in registers; v passes through the same memory.
 // In between, probabilities go from the one to the other by workgroup memory, those of 32 keys at a time.
 // What an invocation keeps lies in arrays of which every index is a constant: registers.
+//#include lines
+
 // Slots of four keys whose values are in workgroup memory at a time.
 const SLOTS: u32 = 128u / (SIDE * PIECES);
 const OUTPUTS: u32 = EACH * PIECES;
 
-// Vectors along the head. While scores are computed, 2 EACH lines for each of 4 vectors: queries, then keys. Then the
-// values of 4 SLOTS keys, of PIECES lines each.
-var<workgroup> tile: array<array<vec4<f32>, SIDE>, 8u * EACH>;
+// Lines along the head. While scores are computed, 2 EACH rows for each of 4 lines: queries, then keys. Then the
+// values of 4 SLOTS keys, of PIECES rows each.
+var<workgroup> tile: array<array<Line, SIDE>, 8u * EACH>;
 // Vectors of four keys: 8 slots of each query.
 var<workgroup> probabilities: array<array<array<vec4<f32>, 8>, SIDE>, EACH>;
 
 // The scores of a query and four keys as the softmax sees them; beyond the last key, its score again.
-fn finish_scores(dots: vec4<f32>, row: u32, first_key: u32, head: u32) -> vec4<f32> {
-    var s = dots * params.scale;
+fn finish_scores(products: vec4<f32>, row: u32, keys: vec4<u32>, head: u32) -> vec4<f32> {
+    var s = products;
     if (params.flags & (HAS_BIAS | HAS_MASK)) != 0u {
-        s += added(row, first_key + vec4<u32>(0u, 1u, 2u, 3u) * SIDE, head);
+        s += added(row, keys, head);
     }
     return clamp(s, vec4<f32>(LOWEST), vec4<f32>(-LOWEST));
 }
@@ -41,9 +43,13 @@ fn next_keys(thread: u32, row: u32, key: u32, head: u32) -> u32 {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let head = group.y;
     let width = params.heads * params.head_dim;
-    // First element of this batch and head in q and out (from the first query on), and in k and v.
-    let out_place = (group.z * params.query_length + params.first_query) * width + head * params.head_dim;
-    let key_place = group.z * params.key_length * width + head * params.head_dim;
+    // First rows of this batch in q and out (from the first query on), and in k and v; where their heads are.
+    let query_row = group.z * params.query_length + params.first_query;
+    let key_row = group.z * params.key_length;
+    let out_place = query_row * width + head * params.head_dim;
+    let value_place = key_row * width + head * params.head_dim;
+    let query_place = place_of(query_row, head);
+    let key_place = place_of(key_row, head);
     let first_query = group.x * 64u;
     let last_query = params.queries - 1u;
     let last_key = params.key_length - 1u;
@@ -65,37 +71,34 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var key0 = next_keys(thread, first_query, 0u, head);
     for (; key0 < params.key_length; key0 = next_keys(thread, first_query, key0 + 64u, head)) {
         // Scores.
-        var scores = array<vec4<f32>, EACH * GROUPS>();
-        for (var d0 = 0u; d0 < params.head_dim; d0 += 16u) {
-            let d = d0 + load_vector * 4u;
+        var dots = array<Dots, EACH * GROUPS>();
+        for (var d0 = 0u; d0 < params.head_dim; d0 += 4u * LINE) {
+            let d = d0 + load_vector * LINE;
             for (var row = load_row; row < 64u; row += SIDE * SIDE / 4u) {
                 let line = load_vector * 2u * EACH + row / SIDE;
                 let query = min(first_query + row, last_query);
-                tile[line][row % SIDE] = rounded(load_q(out_place + query * width, d));
+                tile[line][row % SIDE] = line_of_q(query_place + query * stride(), d);
                 let key = min(key0 + row, last_key);
-                tile[line + EACH][row % SIDE] = rounded(load_k(key_place + key * width, d));
+                tile[line + EACH][row % SIDE] = line_of_k(key_place + key * stride(), d);
             }
             workgroupBarrier();
             // Not a constant count, lest the loop be unrolled whole: that would be a lot of code.
-            let vectors = min(4u, (params.head_dim - d0 + 3u) / 4u);
+            let vectors = min(4u, (params.head_dim - d0 + LINE - 1u) / LINE);
             for (var vector = 0u; vector < vectors; vector++) {
                 let line = vector * 2u * EACH;
                 //#repeat $g GROUPS
-                let keys$g = transpose(mat4x4<f32>(
+                let keys$g = keys_of(
                     tile[line + EACH + $gu * 4u][c],
                     tile[line + EACH + $gu * 4u + 1u][c],
                     tile[line + EACH + $gu * 4u + 2u][c],
                     tile[line + EACH + $gu * 4u + 3u][c],
-                ));
+                );
                 //#end
                 //#repeat $i EACH
                 {
                     let query = tile[line + $iu][r];
                     //#repeat $g GROUPS
-                    scores[$iu * GROUPS + $gu] += query.x * keys$g[0];
-                    scores[$iu * GROUPS + $gu] += query.y * keys$g[1];
-                    scores[$iu * GROUPS + $gu] += query.z * keys$g[2];
-                    scores[$iu * GROUPS + $gu] += query.w * keys$g[3];
+                    dots[$iu * GROUPS + $gu] = add_products(dots[$iu * GROUPS + $gu], query, keys$g);
                     //#end
                 }
                 //#end
@@ -105,11 +108,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
         // The new maximum, and how much all that came before shrinks.
         var top = highest;
+        var scores: array<vec4<f32>, EACH * GROUPS>;
         //#repeat $g GROUPS
-        let first_key$g = key0 + c + $gu * 4u * SIDE;
+        let keys$g = key0 + c + ($gu * 4u + vec4<u32>(0u, 1u, 2u, 3u)) * SIDE;
+        let key_scales$g = key_scales(key_row + min(keys$g, vec4<u32>(last_key)), head);
         //#repeat $i EACH
         {
-            let s = finish_scores(scores[$iu * GROUPS + $gu], first_query + r + $iu * SIDE, first_key$g, head);
+            let row = first_query + r + $iu * SIDE;
+            let scales = query_scale(query_row + min(row, last_query), head) * key_scales$g;
+            let s = finish_scores(vec4<f32>(dots[$iu * GROUPS + $gu]) * scales, row, keys$g, head);
             scores[$iu * GROUPS + $gu] = s;
             top[$iu / 4u][$iu % 4u] = max(top[$iu / 4u][$iu % 4u], max(max(s.x, s.y), max(s.z, s.w)));
         }
@@ -137,7 +144,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         //#end
         highest = top;
         //#repeat $g GROUPS
-        let inside$g = first_key$g + vec4<u32>(0u, 1u, 2u, 3u) * SIDE <= vec4<u32>(last_key);
+        let inside$g = keys$g <= vec4<u32>(last_key);
         //#repeat $i EACH
         {
             let p = exp_below4(scores[$iu * GROUPS + $gu] - top[$iu / 4u][$iu % 4u]);
@@ -163,8 +170,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 let row = place / (SIDE * PIECES);
                 let slot = slot0 + row / 4u;
                 let key = min(key0 + (slot / SIDE * 4u + row % 4u) * SIDE + slot % SIDE, last_key);
-                let value = load_v(key_place + key * width, place % (SIDE * PIECES) * 4u);
-                tile[place / SIDE][place % SIDE] = rounded(value);
+                let value = load_v(value_place + key * width, place % (SIDE * PIECES) * 4u);
+                tile[place / SIDE][place % SIDE] = line_of(rounded(value));
             }
             workgroupBarrier();
             for (var slot = 0u; slot < min(SLOTS, used - slot0); slot++) {
@@ -174,7 +181,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 //#repeat $j 4
                 {
                     //#repeat $p PIECES
-                    let value$p = tile[(slot * 4u + $ju) * PIECES + $pu][c];
+                    let value$p = value_of(tile[(slot * 4u + $ju) * PIECES + $pu][c]);
                     //#end
                     //#repeat $i EACH
                     //#repeat $p PIECES

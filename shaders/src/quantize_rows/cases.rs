@@ -44,7 +44,10 @@ impl Case {
         let mut expected = before.clone();
         reference(kernel, &p, &x, &mut expected);
         let elements = match kernel {
-            QuantizeRows::Int8(_) => Elements::QuantizedRows(words(k) as usize),
+            QuantizeRows::Int8(_) => Elements::QuantizedRows {
+                row: words(k) as usize,
+                scales: 1,
+            },
             QuantizeRows::Rotate(_) => Elements::F32,
         };
         let operands = vec![bytes(&x), bytes(&before)];

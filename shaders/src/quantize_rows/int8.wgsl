@@ -1,3 +1,5 @@
+//#include quantize
+
 var<workgroup> highest: array<u32, 256>;
 
 @compute @workgroup_size(256)
@@ -5,11 +7,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let inside = flat(group) < params.rows;
     let row = params.first_row + min(flat(group), params.rows - 1u);
 
-    // As integers, magnitudes have their order, and NaN is the highest.
     var most = 0u;
     for (var first = 0u; first < params.k; first += PART) {
-        let v = bitcast<vec4<u32>>(rotated(row, first, thread)) & vec4<u32>(0x7fffffffu);
-        most = max(most, max(max(v.x, v.y), max(v.z, v.w)));
+        most = max(most, magnitude(rotated(row, first, thread)));
     }
     highest[thread] = most;
     workgroupBarrier();
@@ -19,11 +19,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         workgroupBarrier();
     }
-    var scale = bitcast<f32>(highest[0]) / 127.0;
-    // Not max: it may lose NaN.
-    if scale < LEAST_SCALE {
-        scale = LEAST_SCALE;
-    }
+    let scale = scale_of(highest[0]);
 
     let words = (params.k + 3u) / 4u;
     let place = row * (words + 1u);
@@ -31,8 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let v = rotated(row, first, thread);
         let word = first / 4u + thread;
         if inside && word < words {
-            let q = clamp(round(v / scale), vec4<f32>(-128.0), vec4<f32>(127.0));
-            out[place + word] = pack4xI8(vec4<i32>(q));
+            out[place + word] = signed_bytes(v, scale);
         }
     }
     if inside && thread == 0u {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use kinora::memory::Size;
-use kinora_graph::{Executor, HostTensor, NoControl};
+use kinora_graph::{Executor, HostTensor, NoControl, Scores};
 use kinora_models::wan::TransformerConfig;
 use kinora_models::wan::names::Part;
 use kinora_models::wan::open::open_part;
@@ -81,6 +81,7 @@ fn steps(executor: &mut dyn Executor, file: &Path, blocks: Option<usize>, rate: 
         branches: vec!["positive".into(), "negative".into()],
         expert: "only".into(),
         text_keys: TextKeys::Inline,
+        scores: Scores::Float,
     };
     let graph = step_graph(&config, &*weights, &shape)?;
     let needs = executor.forecast(&graph)?;

@@ -1,5 +1,6 @@
 //! Dispatches of a transformer's block at its true widths.
 
+use kinora_graph::Scores;
 use kinora_models::wan::TransformerConfig;
 use kinora_models::wan::names::{self, Part};
 use kinora_models::wan::transformer::{StepShape, TextKeys, step_graph};
@@ -41,6 +42,7 @@ fn a_block_is_at_most_fourteen_dispatches() {
             branches: vec!["positive".into()],
             expert: "high".into(),
             text_keys: TextKeys::States,
+            scores: Scores::Float,
         };
         let graph = step_graph(&config, &weights, &shape).unwrap();
         let plan = Plan::new(&graph, &CAPABILITIES, &Table::default(), &Options::default()).unwrap();

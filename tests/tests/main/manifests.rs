@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kinora_graph::{Graph, Op};
+use kinora_graph::{Graph, Op, Scores};
 use kinora_models::text::umt5::{self, Umt5Config};
 use kinora_models::wan::names::{self, Part};
 use kinora_models::wan::transformer::{StepShape, TextKeys, step_graph, text_graph};
@@ -64,6 +64,7 @@ fn transformer_graphs(variant: &str, weights: &dyn Weights) -> Vec<Graph> {
         branches: vec!["positive".into()],
         expert: "high".into(),
         text_keys: TextKeys::States,
+        scores: Scores::Float,
     };
     let text = text_graph(&config, weights, &shape, "positive").unwrap();
     vec![text, step_graph(&config, weights, &shape).unwrap()]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kinora::{DeviceChoice, MemoryArgs, open_executor};
-use kinora_graph::{Executor, HostTensor, NoControl, Precision};
+use kinora_graph::{Executor, HostTensor, NoControl, Precision, Scores};
 use kinora_models::pipeline::{Condition, Denoiser, Settings, Silent, encode_text, initial_noise};
 use kinora_models::sampler::Preset;
 use kinora_models::wan::open::Source;
@@ -61,6 +61,7 @@ fn image_tokens_give_the_same_bits_both_ways() {
         branches: vec!["positive".into(), "negative".into()],
         expert: "high".into(),
         text_keys: TextKeys::States,
+        scores: Scores::Float,
     };
 
     let wave = |shape: &[usize], step: f32| {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use kinora_graph::Precision;
+use kinora_graph::{Precision, Scores};
 use kinora_models::wan::Variant;
 use kinora_models::wan::files::Role;
 
@@ -298,8 +298,8 @@ Each case is a folder with a small module, its inputs and the reference's output
 the largest error relative to the largest expected value, the cosine between both, and whether they are within
 the case's tolerance. What is not implemented is reported and never counts as passed.
 
-With --precision f16 a run on the processor that rounds in the same places sets the tolerance: a case passes where
-every operation alone, with that run's operands, gives that run's result, and where the error of the whole case
+With --precision f16 or --attention int8 a run on the processor that rounds in the same places sets the tolerance: a case
+passes where every operation alone, with that run's operands, gives that run's result, and where the error of the whole case
 against the reference, as a root mean square, is at most twice that run's.
 
 Examples:
@@ -315,6 +315,9 @@ pub struct VerifyArgs {
     /// Run every operation of the cases alone, with the processor's operands, and name the first that differs
     #[arg(long)]
     pub bisect: bool,
+    /// Scores of the transformer's self-attention, as `kinora render --attention` has them
+    #[arg(long, value_name = "float|int8", default_value_t)]
+    pub attention: Scores,
 }
 
 /// Settings that cannot work together or mean nothing: exit status 2.

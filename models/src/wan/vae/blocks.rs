@@ -1,6 +1,6 @@
 //! Blocks that encoder and decoder share.
 
-use kinora_graph::{Activation, Attention, Builder, Epilogue, Norm, NormKind, Padding, Result, Scope, Value};
+use kinora_graph::{Activation, Attention, Builder, Epilogue, Norm, NormKind, Padding, Result, Scope, Scores, Value};
 
 use super::Chunk;
 
@@ -108,6 +108,7 @@ impl Net<'_, '_> {
             bias: None,
             mask: None,
             blocks: None,
+            scores: Scores::Float,
         };
         let y = self.b.attention(scope, "attention", op)?;
         let y = self.b.linear(

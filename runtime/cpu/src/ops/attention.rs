@@ -1,6 +1,9 @@
 //! Attention, a block of queries times a block of keys at a time: the scores of a sequence never exist together.
 
-use kinora_graph::{Attention, Result};
+use std::borrow::Cow;
+
+use kinora_graph::{Attention, Result, Scores, Value};
+use kinora_quant::int8::{column_means, quantize_row};
 use rayon::prelude::*;
 
 use super::{Machine, operand};
@@ -15,8 +18,8 @@ const QUERIES: usize = 128;
 const KEYS: usize = 512;
 
 pub(super) fn run(machine: &Machine<'_>, frame: &Frame<'_>, op: &Attention) -> Result<Vec<f32>> {
-    let q = operand(frame, op.q, machine.precision)?;
-    let k = operand(frame, op.k, machine.precision)?;
+    let q = Factor::new(machine, frame, op, op.q, false)?;
+    let k = Factor::new(machine, frame, op, op.k, true)?;
     let v = operand(frame, op.v, machine.precision)?;
     let shape = frame.shape(op.q);
     let (queries, width) = (shape[shape.len() - 2], shape[shape.len() - 1]);
@@ -30,7 +33,8 @@ pub(super) fn run(machine: &Machine<'_>, frame: &Frame<'_>, op: &Attention) -> R
     });
     let problem = Problem {
         op,
-        k: &k,
+        scales: (q.scales.as_deref()).zip(k.scales.as_deref()),
+        k: &k.values,
         v: &v,
         bias: bias.as_deref(),
         mask: frame.optional(op.mask)?,
@@ -45,6 +49,7 @@ pub(super) fn run(machine: &Machine<'_>, frame: &Frame<'_>, op: &Attention) -> R
         head: width / op.heads,
     };
 
+    let q = &*q.values;
     let mut out = vec![0.0; q.len()];
     // At least eight tasks where the sequence is short; by shape alone.
     let block = queries.div_ceil(8).clamp(16, QUERIES);
@@ -64,9 +69,52 @@ pub(super) fn run(machine: &Machine<'_>, frame: &Frame<'_>, op: &Attention) -> R
     Ok(out)
 }
 
+/// q or k.
+struct Factor<'f> {
+    /// Numbers, or those that bytes hold.
+    values: Cow<'f, [f32]>,
+    /// Of int8 scores: `[rows, heads]`.
+    scales: Option<Vec<f32>>,
+}
+
+impl<'f> Factor<'f> {
+    /// `value` as `op` multiplies it; int8 without its mean where it is `smooth`.
+    fn new(machine: &Machine<'_>, frame: &'f Frame<'_>, op: &Attention, value: Value, smooth: bool) -> Result<Self> {
+        if op.scores == Scores::Float {
+            return Ok(Self {
+                values: operand(frame, value, machine.precision)?,
+                scales: None,
+            });
+        }
+        let width = frame.shape(value)[1];
+        let mut values = frame.f32(value)?.to_vec();
+        let means = if smooth {
+            column_means(&values, width)
+        } else {
+            vec![0.0; width]
+        };
+        let head = width / op.heads;
+        let quantize = |(index, values): (usize, &mut [f32])| {
+            let means = &means[index % op.heads * head..][..head];
+            values.iter_mut().zip(means).for_each(|(v, mean)| *v -= mean);
+            let mut bytes = vec![0; head];
+            let scale = quantize_row(values, &mut bytes);
+            values.iter_mut().zip(bytes).for_each(|(v, byte)| *v = f32::from(byte));
+            scale
+        };
+        let scales = values.par_chunks_mut(head).enumerate().map(quantize).collect();
+        Ok(Self {
+            values: values.into(),
+            scales: Some(scales),
+        })
+    }
+}
+
 /// What all tasks share.
 struct Problem<'a> {
     op: &'a Attention,
+    /// Those of q and k, where scores are int8. Sums of 128 products of bytes are exact in f32.
+    scales: Option<(&'a [f32], &'a [f32])>,
     k: &'a [f32],
     v: &'a [f32],
     /// `[heads, Lq + Lk - 1]`
@@ -139,15 +187,10 @@ impl Problem<'_> {
             let k = Mat::new(&self.k[offset..], keys, d, width).transposed();
             let v = Mat::new(&self.v[offset..], keys, d, width);
             scores.resize(rows * keys, 0.0);
-            multiply(
-                Target::new(scores, keys),
-                Old::Overwritten,
-                q,
-                k,
-                self.op.scale,
-                Threads::One,
-            );
+            let factor = self.scales.map_or(self.op.scale, |_| 1.0);
+            multiply(Target::new(scores, keys), Old::Overwritten, q, k, factor, Threads::One);
             for (row, (scores, running)) in scores.chunks_mut(keys).zip(running.iter_mut()).enumerate() {
+                self.scale_int8(scores, head, first + row, start);
                 self.add_biases(scores, head, first + row, start);
                 let factor = running.take(scores);
                 if start > 0 && factor != 1.0 {
@@ -176,6 +219,15 @@ impl Problem<'_> {
                 .zip(&sums[row * d..])
                 .for_each(|(o, sum)| *o = sum * factor);
         }
+    }
+
+    /// Scales of int8 scores of one query from key `start` on.
+    fn scale_int8(&self, scores: &mut [f32], head: usize, query: usize, start: usize) {
+        let Some((q, k)) = self.scales else { return };
+        let heads = self.op.heads;
+        let scale = self.op.scale * q[query * heads + head];
+        let keys = k[start * heads + head..].iter().step_by(heads);
+        scores.iter_mut().zip(keys).for_each(|(s, key)| *s *= scale * key);
     }
 
     /// Relative positions, mask and blocks, for the scores of one query from key `start` on.

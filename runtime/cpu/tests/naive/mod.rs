@@ -7,7 +7,7 @@ use kinora_cpu::CpuExecutor;
 use kinora_graph::experts::{Scoring, Source};
 use kinora_graph::{
     Activation, BinaryOp, Builder, Epilogue, Executor, Graph, HostData, HostTensor, Matrix, MatrixLayout, NoControl,
-    Node, NormKind, Op, Precision, Rows, UnaryOp, Value,
+    Node, NormKind, Op, Precision, Rows, Scores, UnaryOp, Value,
 };
 use kinora_quant::int8::quantize_row;
 use kinora_quant::{DType, Tensor, Weights};
@@ -161,6 +161,22 @@ fn compare(node: &Node, found: &[f32], expected: &[f32]) {
     }
 }
 
+/// The numbers that int8 attention multiplies.
+fn int8_heads(x: &[f32], heads: u32, head_dim: u32, smooth: bool) -> Vec<f32> {
+    use naive::quantize_heads::{Params, QuantizeHeads, dequantize, reference, words};
+    let width = (heads * head_dim) as usize;
+    let p = Params {
+        rows: (x.len() / width) as u32,
+        heads,
+        head_dim,
+        first_row: 0,
+    };
+    let mut out = vec![0; (p.rows * words(heads, head_dim)) as usize];
+    let mean = kinora_quant::int8::column_means(x, width);
+    reference(QuantizeHeads { smooth }, &p, x, &mean, &mut out);
+    dequantize(heads, head_dim, &out)
+}
+
 /// What the kernels' naive versions make of the operands.
 fn expected(
     graph: &Graph,
@@ -299,10 +315,18 @@ fn expected(
                 ..Default::default()
             };
             let tile = naive::attention::Tile::Side4;
-            let kernel = naive::attention::Attention::choose(head_dim, tile, held.rounded()).unwrap();
+            let float = naive::attention::Attention::choose(head_dim, tile, held.rounded()).unwrap();
+            let kernel = naive::attention::Attention {
+                int8: op.scores == Scores::Int8,
+                ..float
+            };
+            let factor = |value, smooth| match op.scores {
+                Scores::Float => get(value).to_vec(),
+                Scores::Int8 => int8_heads(get(value), op.heads as u32, head_dim, smooth),
+            };
             let operands = naive::attention::Operands {
-                q: get(op.q),
-                k: get(op.k),
+                q: &factor(op.q, false),
+                k: &factor(op.k, true),
                 v: get(op.v),
                 bias: optional(op.bias),
                 mask: optional(op.mask),

@@ -1,7 +1,7 @@
 //! Every operation of random graphs against the executor on the processor.
 
 use kinora_cpu::CpuExecutor;
-use kinora_graph::{Executor, HostData, HostTensor, NoControl, Op, Precision};
+use kinora_graph::{Executor, HostData, HostTensor, NoControl, Op, Precision, Scores};
 use kinora_runtime::{GpuExecutor, Options};
 
 use crate::zoo::{self, Specimen};
@@ -54,7 +54,11 @@ fn compare_within(max_binding: u64, specimens: impl Iterator<Item = (String, Spe
                 let node = &graph.nodes()[value.parse::<usize>().unwrap()];
                 // Roundings to f16 of almost equal numbers may differ by one step, and those to int8 where a device
                 // divides less exactly than the processor.
-                let rounds = matches!(&node.op, Op::Linear(op) if op.quantizes());
+                let rounds = match &node.op {
+                    Op::Linear(op) => op.quantizes(),
+                    Op::Attention(op) => op.scores == Scores::Int8,
+                    _ => false,
+                };
                 let tolerance = if precision == Precision::F32 && !rounds {
                     2e-5
                 } else {
@@ -109,6 +113,11 @@ fn blocks_of_scores_agree_with_the_processor() {
 fn long_keys_agree_with_the_processor() {
     let heads = [33, 64, 80, 128, 261].into_iter();
     compare_within(16 << 10, heads.flat_map(|head| attentions(head, [0, 3, 6, 13])));
+}
+
+#[test]
+fn int8_attention_agrees_with_the_processor() {
+    compare((0..6).map(|seed| (format!("int8 attention {seed}"), zoo::int8_attention(seed))));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A graph beyond narrow limits.
 
-use kinora_graph::{Activation, Attention, Builder, Epilogue, Gate, Modulation, Padding, Rows, Scope};
+use kinora_graph::{Activation, Attention, Builder, Epilogue, Gate, Modulation, Padding, Rows, Scope, Scores};
 use kinora_quant::{DType, Rotation};
 
 use crate::zoo::{Specimen, Tensors, inputs};
@@ -44,8 +44,16 @@ pub(crate) fn large(seed: u64) -> Specimen {
         bias,
         mask: None,
         blocks,
+        scores: Scores::Float,
     };
-    let y = b.attention(&root, "attention", op).unwrap();
+    let y = b.attention(&root, "attention", op.clone()).unwrap();
+    let op = Attention {
+        q: y,
+        bias: None,
+        scores: Scores::Int8,
+        ..op
+    };
+    let y = b.attention(&root, "int8 attention", op).unwrap();
     let up = b
         .linear(&root, "wide", y, 300, Epilogue::Activation(Activation::GeluTanh))
         .unwrap();

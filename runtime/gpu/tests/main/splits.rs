@@ -49,6 +49,7 @@ fn short_time_slices_change_no_bit() {
     same_bits(&zoo::attention(1, 267), slow);
     same_bits(&zoo::attention(13, 64), slow);
     same_bits(&zoo::quantized(1), slow);
+    same_bits(&zoo::int8_attention(3), slow);
 }
 
 /// One dispatch or one for each: the same sums.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kinora_graph::experts::{Scoring, Source};
 use kinora_graph::{
     Activation, Attention, Builder, Epilogue, Gate, Graph, HostTensor, Modulation, Norm, NormKind, Padding, Rows,
-    Scope, UnaryOp, Value,
+    Scope, Scores, UnaryOp, Value,
 };
 use kinora_quant::{DType, Rotation, Tensor, Weights};
 use kinora_shaders::call::Random;
@@ -200,6 +200,7 @@ pub(crate) fn transformer(seed: u64) -> Specimen {
         bias,
         mask,
         blocks: None,
+        scores: Scores::Float,
     };
     let attended = b.attention(&root, "attention", op).unwrap();
     let gate = Some(Gate {
@@ -257,6 +258,7 @@ pub(crate) fn transformer(seed: u64) -> Specimen {
         bias: None,
         mask: None,
         blocks: None,
+        scores: Scores::Float,
     };
     let batched = b.attention(&root, "batched", batched).unwrap();
     b.output("out", batched);
@@ -428,6 +430,36 @@ pub(crate) fn quantized(seed: u64) -> Specimen {
     Specimen { graph, weights, inputs }
 }
 
+/// Attention with int8 scores, over several blocks of the keys' mean.
+pub(crate) fn int8_attention(seed: u64) -> Specimen {
+    let mut t = Tensors::new(seed);
+    let (queries, keys, heads) = (t.size(1, 150), t.size(1, 400), t.size(1, 5));
+    let head = 16 * t.size(1, 8);
+    let mut random = t.random.clone();
+    let weights = t.finish();
+    let mut b = Builder::new(&weights);
+    let q = b.input("q", &[queries, heads * head]);
+    let k = b.input("k", &[keys, heads * head]);
+    let v = b.input("v", &[keys, heads * head]);
+    let with_bias = seed.is_multiple_of(2);
+    let op = Attention {
+        q,
+        k,
+        v,
+        heads,
+        scale: 1.0 / (head as f32).sqrt(),
+        bias: with_bias.then(|| b.input("bias", &[queries + keys - 1, heads])),
+        mask: with_bias.then(|| b.input("mask", &[keys])),
+        blocks: None,
+        scores: Scores::Int8,
+    };
+    let y = b.attention(&Scope::root(), "int8", op).unwrap();
+    b.output("out", y);
+    let graph = b.finish();
+    let inputs = inputs(&graph, &mut random, 1);
+    Specimen { graph, weights, inputs }
+}
+
 /// Attention alone, of heads of `head_dim` elements; with a bias (1), a mask (2), blocks (4) or blocks of each head (12) as
 /// the bits of `seed` say.
 pub(crate) fn attention(seed: u64, head_dim: usize) -> Specimen {
@@ -458,6 +490,7 @@ pub(crate) fn attention(seed: u64, head_dim: usize) -> Specimen {
         bias,
         mask,
         blocks: value,
+        scores: Scores::Float,
     };
     let y = b.attention(&Scope::root(), "attention", op).unwrap();
     b.output("out", y);

@@ -330,7 +330,7 @@ impl Builder<'_> {
     }
 
     /// See [`Attention`].
-    pub fn attention(&mut self, scope: &Scope, name: &str, op: Attention) -> Result<Value> {
+    pub fn attention(&mut self, scope: &Scope, name: &str, mut op: Attention) -> Result<Value> {
         self.label(scope, name);
         let (q, k, v) = (
             self.shape(op.q).to_vec(),
@@ -365,6 +365,7 @@ impl Builder<'_> {
                 _ => self.expect("attention", blocks, &[op.heads, down, across])?,
             }
         }
+        op.scores = op.scores.of(&q, op.heads);
         Ok(self.push(Op::Attention(op), q))
     }
 

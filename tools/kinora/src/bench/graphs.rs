@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kinora_graph::{Executor, HostTensor};
+use kinora_graph::{Executor, HostTensor, Scores};
 use kinora_models::wan::files::Role;
 use kinora_models::wan::names::{Part, canonical};
 use kinora_models::wan::rope::timestep_embedding;
@@ -98,6 +98,7 @@ pub(super) fn step(session: &mut Session<'_>, kind: Kind, size: &Size, target: T
         expert: "only".into(),
         prompted: false,
         text_keys: TextKeys::States,
+        scores: Scores::Float,
     };
     let [f, h, w] = latent;
     let mut inputs = vec![

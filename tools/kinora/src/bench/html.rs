@@ -144,7 +144,13 @@ fn cells(row: &Row, measured: &Measured) -> String {
         (true, 0) => ("right", if check.of > 0 { "finite" } else { "" }.to_owned()),
         (true, n) => {
             let share = 100.0 * n as f64 / check.of as f64;
-            ("right", format!("error {:.0e}, {share:.2} % compared", check.error))
+            let method = check
+                .method_error
+                .map_or_else(String::new, |error| format!(" ({error:.1e} from float)"));
+            (
+                "right",
+                format!("error {:.0e}{method}, {share:.2} % compared", check.error),
+            )
         }
     };
     format!(

@@ -178,7 +178,10 @@ pub struct Check {
     pub error: f64,
     /// Most that is allowed.
     pub tolerance: f64,
-    /// Whether it is within.
+    /// The same difference from what the operation approximates, where it does: int8 attention from float attention.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method_error: Option<f64>,
+    /// Whether `error` is within `tolerance`.
     pub passed: bool,
 }
 

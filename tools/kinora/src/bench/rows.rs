@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kinora_graph::{Activation, Cost, Error};
+use kinora_graph::{Activation, Cost, Error, Scores};
 use kinora_models::wan::Variant;
 use kinora_quant::DType;
 
@@ -146,27 +146,37 @@ fn square_attention(session: &mut Session<'_>) -> Outcome {
             head,
             queries: tokens,
             keys: tokens,
+            scores: Scores::Float,
         };
-        session.operation(name(session, Kind::Attention, "-", "square", "-"), &op)?;
+        float_and_int8(session, "-", "square", op)?;
     }
     Ok(())
+}
+
+/// A row of attention, and one with int8 scores.
+fn float_and_int8(session: &mut Session<'_>, model: &str, part: &str, op: Attention) -> Outcome {
+    session.operation(name(session, Kind::Attention, model, part, "-"), &op)?;
+    let unit = Unit::Int8;
+    let int8 = name(session, Kind::Attention, model, part, "int8");
+    let scores = Scores::Int8;
+    session.operation(Name { unit, ..int8 }, &Attention { scores, ..op })
 }
 
 fn attention(session: &mut Session<'_>, size: &Size) -> Outcome {
     let reduce = Reduction(session.report.options.quick);
     let (heads, queries) = (reduce.heads(size.heads()), reduce.tokens(size.tokens()));
     let text = if reduce.0 { 128 } else { TEXT_ROWS };
-    for (part, keys) in [("self", queries), ("cross", text)] {
-        let name = name(session, Kind::Attention, size.variant.name(), part, "-");
-        let op = Attention {
-            heads,
-            head: HEAD,
-            queries,
-            keys,
-        };
-        session.operation(name, &op)?;
-    }
-    Ok(())
+    let model = size.variant.name();
+    let op = Attention {
+        heads,
+        head: HEAD,
+        queries,
+        keys: queries,
+        scores: Scores::Float,
+    };
+    float_and_int8(session, model, "self", op)?;
+    let cross = Attention { keys: text, ..op };
+    session.operation(name(session, Kind::Attention, model, "cross", "-"), &cross)
 }
 
 fn convolution(session: &mut Session<'_>, level: &Level) -> Outcome {
@@ -236,6 +246,7 @@ fn uploads(session: &mut Session<'_>) -> Outcome {
                     of: 0,
                     error: 0.0,
                     tolerance: 0.0,
+                    method_error: None,
                     passed: true,
                 },
                 parts: Vec::new(),

@@ -10,7 +10,7 @@ use kinora_graph::{Builder, Cost, Error, Executor, Graph, HostTensor, Precision,
 use kinora_quant::{DType, Weights};
 use kinora_runtime::{Device, GpuExecutor, Options, Timing, Tuner};
 
-use super::check::{GRAPH_TOLERANCE, TOLERANCE, compare};
+use super::check::{GRAPH_TOLERANCE, INT8_SCORES, TOLERANCE, compare};
 use super::numbers::Inputs;
 use super::ops::{Extent, Operation};
 use super::report::{Check, Clock, Limit, Measured, Part, Report, Row};
@@ -127,13 +127,13 @@ impl Session<'_> {
         let unit = name.unit;
         self.row(name, operation.shape(), |session| {
             let weights: Arc<dyn Weights> = Arc::new(MadeUp::new(operation.tensors(), 1)?);
-            let graph = |extent| -> kinora_graph::Result<Graph> {
+            let graph = |operation: &dyn Operation, extent| -> kinora_graph::Result<Graph> {
                 let mut b = Builder::new(&*weights);
                 let y = operation.build(&mut b, extent)?;
                 b.output("y", y);
                 Ok(b.finish())
             };
-            let whole = graph(Extent::Whole)?;
+            let whole = graph(operation, Extent::Whole)?;
             let cost = whole.total_cost();
             let mut gpu = session.executor();
             tune(&mut gpu, &whole)?;
@@ -141,10 +141,19 @@ impl Session<'_> {
             let inputs = operation.inputs();
             let found = one(gpu.run(program, &borrowed(&inputs), &mut Interruptible)?)?;
             let mut cpu = CpuExecutor::new(session.options.precision);
-            let sample = cpu.compile(graph(Extent::Sample)?, &weights)?;
             let part = operation.sample(&inputs);
-            let expected = one(cpu.run(sample, &borrowed(&part), &mut Interruptible)?)?;
-            let check = compare(&operation.sampled(&found), &expected, found.len(), TOLERANCE);
+            let mut expected = |operation| -> kinora_graph::Result<Vec<f32>> {
+                let sample = cpu.compile(graph(operation, Extent::Sample)?, &weights)?;
+                one(cpu.run(sample, &borrowed(&part), &mut Interruptible)?)
+            };
+            let sampled = operation.sampled(&found);
+            let check = match operation.exact() {
+                None => compare(&sampled, &expected(operation)?, found.len(), TOLERANCE),
+                Some(exact) => Check {
+                    method_error: Some(compare(&sampled, &expected(&*exact)?, found.len(), f64::MAX).error),
+                    ..compare(&sampled, &expected(operation)?, found.len(), INT8_SCORES)
+                },
+            };
             drop((inputs, part, found));
             let measured = session.time(&mut gpu, program, &[], cost, unit, check)?;
             Ok((cost, measured))

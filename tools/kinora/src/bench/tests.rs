@@ -21,6 +21,7 @@ fn measured(seconds: f64) -> Measured {
             of: 4096,
             error: 1e-6,
             tolerance: 2e-5,
+            method_error: None,
             passed: true,
         },
         parts: vec![Part {

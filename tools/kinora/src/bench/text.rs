@@ -76,8 +76,12 @@ pub(super) fn row(row: &Row) -> String {
         (true, 0) => String::new(),
         (true, _) => ", right".to_owned(),
     };
+    let method = measured
+        .check
+        .method_error
+        .map_or_else(String::new, |error| format!(", {error:.1e} from float"));
     format!(
-        "{}: {} ± {half:.0} % of {}, {}{limit}{host}{check}",
+        "{}: {} ± {half:.0} % of {}, {}{limit}{host}{check}{method}",
         row.id,
         seconds(times.median),
         times.samples,

@@ -4,25 +4,28 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use kinora_graph::{Executor, Precision};
+use kinora_graph::Executor;
 use serde_json::json;
 
 use crate::cli::{Global, VerifyArgs};
 use crate::executor;
 use crate::interrupt::{self, Interruptible};
-use crate::verify::{Bisect, CaseResult, HalfPrecision, Verdict, bisect_case, run_case};
+use crate::verify::{Arithmetic, Bisect, CaseResult, Rounded, Verdict, bisect_case, run_case};
 
 pub(crate) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
-    let precision = global.precision.into();
+    let arithmetic = Arithmetic {
+        precision: global.precision.into(),
+        scores: args.attention,
+    };
     let mut executor = executor::of(global)?;
     tracing::info!("device: {}", executor.describe());
     let mut out = std::io::stdout().lock();
     let mut counts = Counts::default();
     for folder in &args.cases {
         let passed = if args.bisect {
-            bisect(&mut out, folder, &mut *executor, precision, global.json())?
+            bisect(&mut out, folder, &mut *executor, arithmetic, global.json())?
         } else {
-            let result = run_case(folder, &mut *executor, precision, &mut Interruptible);
+            let result = run_case(folder, &mut *executor, arithmetic, &mut Interruptible);
             if global.json() {
                 writeln!(out, "{}", serde_json::to_string(&result)?)?;
             } else {
@@ -97,15 +100,15 @@ fn line(result: &CaseResult) -> String {
     if let Some(worst) = result.worst {
         line += &format!(" max_rel {:.1e} cosine {:.7}", worst.max_rel, worst.cosine);
     }
-    if let (Some(half), Some(whole)) = (&result.half_precision, result.worst) {
-        let worst = half.operations.worst.as_ref();
+    if let (Some(rounded), Some(whole)) = (&result.rounded, result.worst) {
+        let worst = rounded.operations.worst.as_ref();
         let found = worst.and_then(|worst| worst.difference);
         line += &format!(
-            " (rms {:.1e}, limit {:.1e}, CPU f16 {:.1e}; {} operations alone within {:.1e}, limit {:.0e})",
+            " (rms {:.1e}, limit {:.1e}, CPU with the same roundings {:.1e}; {} operations alone within {:.1e}, limit {:.0e})",
             whole.rms_rel,
-            HalfPrecision::limit(half.cpu),
-            half.cpu.rms_rel,
-            half.operations.operations,
+            Rounded::limit(rounded.cpu),
+            rounded.cpu.rms_rel,
+            rounded.operations.operations,
             found.map_or(f64::INFINITY, |found| found.max_rel),
             worst.map_or(0.0, |worst| worst.limit),
         );
@@ -126,11 +129,11 @@ fn bisect(
     out: &mut impl Write,
     folder: &Path,
     executor: &mut dyn Executor,
-    precision: Precision,
+    arithmetic: Arithmetic,
     json: bool,
 ) -> anyhow::Result<bool> {
     let name = folder.display();
-    let found = bisect_case(folder, executor, precision, &mut Interruptible);
+    let found = bisect_case(folder, executor, arithmetic, &mut Interruptible);
     if json {
         let value = match &found {
             Ok(found) => json!({"case": name.to_string(), "bisect": found}),
@@ -174,7 +177,7 @@ mod tests {
                 rms_rel: 1e-6,
                 cosine: 0.999_999_97,
             }),
-            half_precision: None,
+            rounded: None,
             outputs: vec![],
             not_computed: vec![],
             seconds: 0.21,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use kinora_graph::Scores;
 use kinora_media::Codec;
 use kinora_models::lora::LoraSpec;
 use kinora_models::sampler::{Preset, SamplerKind};
@@ -161,6 +162,14 @@ pub struct ClipArgs {
     /// The first seven steps, the last one and each expert's first are always computed.
     #[arg(long, value_name = "THRESHOLD", num_args = 0..=1, default_missing_value = "0.05")]
     pub step_cache: Option<f64>,
+    /// Scores of self-attention: sums of products of numbers (float) or of signed bytes (int8), which is another clip
+    ///
+    /// int8 quantises queries and keys, less the mean of all keys, as SageAttention does. A pass through a transformer of two
+    /// blocks is then off by 1e-3 to 2e-3 of its largest number (cosine 0.999999), the demo's pictures by 7e-3 as a root
+    /// mean square. Meant for GPUs that multiply four bytes at once and have no matrix units; drivers on the processor become
+    /// slower. `kinora bench attention` says what it brings and what it costs on yours.
+    #[arg(long, value_name = "float|int8")]
+    pub attention: Option<Scores>,
     /// Seed of the noise, as in PyTorch on the CPU; random and printed where not given
     #[arg(long)]
     pub seed: Option<u64>,

@@ -128,6 +128,7 @@ fn apply(clip: &ClipArgs, settings: &mut Settings) -> Result<(), Misuse> {
     settings.shift = clip.shift.unwrap_or(settings.shift);
     settings.sampler = clip.sampler.unwrap_or(settings.sampler);
     settings.step_cache = clip.step_cache.or(settings.step_cache);
+    settings.attention = clip.attention.unwrap_or(settings.attention);
     settings.guidance = match clip.guidance.as_slice() {
         [] => settings.guidance,
         [both] => [*both; 2],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kinora_graph::HostTensor;
+use kinora_graph::{HostTensor, Scores};
 use kinora_models::wan::names::{self, Part};
 use kinora_quant::file::{Renamed, SafetensorsFile};
 use kinora_quant::synth::RuleWeights;
@@ -27,6 +27,8 @@ pub struct Case {
     folder: PathBuf,
     /// Its `case.json`.
     pub description: Description,
+    /// Arithmetic of self-attention's scores.
+    pub(crate) scores: Scores,
     inputs: Tensors,
     expected: Tensors,
 }
@@ -53,12 +55,13 @@ impl Case {
     }
 
     /// Reads the tensors of a folder that is described already.
-    pub(crate) fn open(folder: &Path, description: Description) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, description: Description, scores: Scores) -> Result<Self> {
         Ok(Self {
             inputs: read_tensors(&folder.join("inputs.safetensors"))?,
             expected: read_tensors(&folder.join("expected.safetensors"))?,
             folder: folder.to_owned(),
             description,
+            scores,
         })
     }
 

@@ -7,7 +7,7 @@ use kinora_graph::{Control, Executor, Precision};
 use serde::Serialize;
 
 use super::bisect::BisectExecutor;
-use super::{Bisect, Case, CaseError, Difference, Result, Tensors, Tolerance, compare, compute, supported};
+use super::{Arithmetic, Bisect, Case, CaseError, Difference, Result, Tensors, Tolerance, compare, compute, supported};
 
 /// Outputs of the reference that nothing here computes, because no render needs them: the mean and the variance of
 /// an encoder's posterior in one tensor. The mean is compared on its own.
@@ -49,14 +49,14 @@ pub struct Compared {
     pub difference: Difference,
 }
 
-/// The second half of a half-precision verdict. Rounding the operands of every product to f16 moves a result by far
+/// The second half of a verdict on rounded operands. Rounding those of every product to f16 moves a result by far
 /// more than the case's tolerance allows, and by how much depends on the model; so the case also runs on the
 /// processor with roundings in the same places, and
 ///
 /// - every operation of that run, given to the device alone with the processor's operands, must give the
 ///   processor's result within [`super::Divergence::limit`], a tenth of one rounding to f16 (one rounding for attention
-///   by matrix units, which rounds its probabilities too);
-/// - the device's error against the reference, as a root mean square, must be at most [`HalfPrecision::FACTOR`] times
+///   by matrix units, which rounds its probabilities too; of int8 attention, a part of the method's own error);
+/// - the device's error against the reference, as a root mean square, must be at most [`Rounded::FACTOR`] times
 ///   the processor's (or its largest error within the case's own tolerance), and its cosine within the tolerance.
 ///
 /// The two whole runs are not compared with each other. They sum in another order, so that sums next to the middle
@@ -66,15 +66,17 @@ pub struct Compared {
 /// whole runs' errors are compared as root mean squares: which single element ends up farthest off is chance (another
 /// order of summation in one kernel moved the largest error of a pipeline to 2.5 times the processor's; the root mean
 /// squares stayed equal to two digits).
+///
+/// The same holds for int8 scores, whose error is the method's and not the device's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct HalfPrecision {
+pub struct Rounded {
     /// The processor's run against the reference.
     pub cpu: Difference,
     /// The operations alone.
     pub operations: Bisect,
 }
 
-impl HalfPrecision {
+impl Rounded {
     /// Most that the error against the reference may be larger than the processor's.
     pub const FACTOR: f64 = 2.0;
 
@@ -97,8 +99,8 @@ pub struct CaseResult {
     /// The worst figures of all outputs, where there were any.
     #[serde(flatten)]
     pub worst: Option<Difference>,
-    /// In half precision: the processor's run.
-    pub half_precision: Option<HalfPrecision>,
+    /// Where operands are rounded: the processor's run.
+    pub rounded: Option<Rounded>,
     /// Each output.
     pub outputs: Vec<Compared>,
     /// Outputs of the reference that nothing here computes.
@@ -118,7 +120,7 @@ impl CaseResult {
             verdict: Verdict::Cancelled,
             tolerance: None,
             worst: None,
-            half_precision: None,
+            rounded: None,
             outputs: Vec::new(),
             not_computed: Vec::new(),
             seconds: 0.0,
@@ -134,14 +136,14 @@ impl CaseResult {
 pub(super) fn judge(
     folder: &Path,
     executor: &mut dyn Executor,
-    precision: Precision,
+    arithmetic: Arithmetic,
     control: &mut dyn Control,
     result: &mut CaseResult,
 ) -> Result<Verdict> {
     let description = supported(folder)?;
     let tolerance = description.tolerance;
     result.tolerance = Some(tolerance);
-    let case = Case::open(folder, description)?;
+    let case = Case::open(folder, description, arithmetic.scores)?;
     let outputs = compute(&case, executor, control)?;
     let against_reference = compare_all(&case, &outputs, case.expected());
     let (compared, missing) = match against_reference {
@@ -151,15 +153,21 @@ pub(super) fn judge(
     let worst = worst(&compared);
     (result.outputs, result.not_computed, result.worst) = (compared, missing, Some(worst));
 
-    // What runs on no device rounds nothing.
-    if precision == Precision::F32 || case.description.module == "sampler" {
+    let rounds = match case.description.module.as_str() {
+        // What runs on no device rounds nothing.
+        "sampler" => false,
+        "transformer" | "pipeline" => arithmetic != Arithmetic::default(),
+        // What has no self-attention of a transformer.
+        _ => arithmetic.precision != Precision::F32,
+    };
+    if !rounds {
         return Ok(if worst.within(tolerance) {
             Verdict::Passed
         } else {
             Verdict::Failed(far(&result.outputs, tolerance))
         });
     }
-    let mut both = BisectExecutor::new(executor, precision);
+    let mut both = BisectExecutor::new(executor, arithmetic.precision);
     let cpu = compute(&case, &mut both, control)?;
     let operations = both.finish();
     let cpu = match compare_all(&case, &cpu, case.expected()) {
@@ -167,12 +175,12 @@ pub(super) fn judge(
         Err(why) => return Ok(Verdict::Failed(format!("the processor's run: {why}"))),
     };
     let first = operations.first.clone();
-    result.half_precision = Some(HalfPrecision {
+    result.rounded = Some(Rounded {
         cpu: self::worst(&cpu),
         operations,
     });
     for (device, cpu) in result.outputs.iter().zip(&cpu) {
-        let (d, limit) = (device.difference, HalfPrecision::limit(cpu.difference));
+        let (d, limit) = (device.difference, Rounded::limit(cpu.difference));
         // The cosine of a correct half-precision run is still within the tolerance.
         let near = d.max_rel <= tolerance.max_rel || d.rms_rel <= limit;
         if !(near && d.cosine >= tolerance.cosine) {

@@ -19,14 +19,14 @@ mod vae;
 use std::path::Path;
 use std::time::Instant;
 
-use kinora_graph::{Control, Executor, Precision};
+use kinora_graph::{Control, Executor, Precision, Scores};
 
 pub use bisect::{Bisect, Divergence};
 pub use case::Case;
 pub use compare::Difference;
 pub use description::{Description, Tolerance};
 pub use error::CaseError;
-pub use judge::{CaseResult, Compared, HalfPrecision, Verdict};
+pub use judge::{CaseResult, Compared, Rounded, Verdict};
 
 use case::Tensors;
 use session::Session;
@@ -34,18 +34,38 @@ use session::Session;
 /// Result of this module's fallible functions.
 pub(crate) type Result<T, E = CaseError> = std::result::Result<T, E>;
 
+/// What cases are computed with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arithmetic {
+    /// Of products, attention and convolutions.
+    pub precision: Precision,
+    /// Of the scores of a transformer's self-attention.
+    pub scores: Scores,
+}
+
+impl From<Precision> for Arithmetic {
+    fn from(precision: Precision) -> Self {
+        Self {
+            precision,
+            scores: Scores::Float,
+        }
+    }
+}
+
 /// Runs the case in `folder` and judges its outputs. Whatever happens is in the result.
 ///
-/// In half precision the case runs a second time on the processor, with the same roundings: see [`HalfPrecision`].
+/// Where operands are rounded, to half precision or to int8, the case runs a second time on the processor, with the same
+/// roundings: see [`Rounded`]. `executor` must have the precision of `arithmetic`.
 pub fn run_case(
     folder: &Path,
     executor: &mut dyn Executor,
-    precision: Precision,
+    arithmetic: impl Into<Arithmetic>,
     control: &mut dyn Control,
 ) -> CaseResult {
     let start = Instant::now();
     let mut result = CaseResult::new(folder);
-    result.verdict = judge::judge(folder, executor, precision, control, &mut result).unwrap_or_else(Verdict::of);
+    result.verdict =
+        judge::judge(folder, executor, arithmetic.into(), control, &mut result).unwrap_or_else(Verdict::of);
     result.seconds = start.elapsed().as_secs_f64();
     result
 }
@@ -58,11 +78,12 @@ pub fn run_case(
 pub fn bisect_case(
     folder: &Path,
     device: &mut dyn Executor,
-    precision: Precision,
+    arithmetic: impl Into<Arithmetic>,
     control: &mut dyn Control,
 ) -> Result<Bisect> {
-    let case = Case::open(folder, supported(folder)?)?;
-    let mut executor = bisect::BisectExecutor::new(device, precision);
+    let arithmetic = arithmetic.into();
+    let case = Case::open(folder, supported(folder)?, arithmetic.scores)?;
+    let mut executor = bisect::BisectExecutor::new(device, arithmetic.precision);
     compute(&case, &mut executor, control)?;
     Ok(executor.finish())
 }

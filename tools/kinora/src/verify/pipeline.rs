@@ -130,6 +130,7 @@ fn settings(case: &Case, model: &Model) -> Result<Settings> {
         sampler: SamplerKind::UniPc,
         preset: Preset::Diffusers,
         step_cache: None,
+        attention: case.scores,
         seed: 0,
     })
 }

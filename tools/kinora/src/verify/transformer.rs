@@ -60,6 +60,7 @@ pub(crate) fn compute(case: &Case, session: &mut Session<'_>) -> Result<Tensors>
             branches: vec!["case".into()],
             expert: "case".into(),
             text_keys: TextKeys::States,
+            scores: case.scores,
         };
         let text = HostTensor::f32(&[text_rows, text_dim], part(text, batch, element));
         let image = image.map(|([_, rows, dim], data)| HostTensor::f32(&[rows, dim], part(data, batch, element)));

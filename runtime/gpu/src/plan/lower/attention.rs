@@ -1,8 +1,8 @@
 //! Attention: one kernel for heads of usual size whose keys can be bound, three for all others.
 
-use kinora_graph::{Attention, Cost, Result, Value};
+use kinora_graph::{Attention, Cost, Result, Scores, Value};
 use kinora_shaders::attention::{QUERY_TILE, Tile};
-use kinora_shaders::{attention, flags};
+use kinora_shaders::{attention, flags, quantize_heads};
 
 use super::super::Capabilities;
 use super::super::chunk::share;
@@ -73,6 +73,12 @@ impl Emitter<'_> {
         };
         // The kernel begins with a whole block.
         let begins = op.blocks.is_none() || self.rows_of_window(views.q, q[axes - 1]) >= Attention::BLOCK;
+        if op.scores == Scores::Int8 {
+            return match begins {
+                true => self.int8(op, shape, views, cost),
+                false => Err(self.too_large((4 * Attention::BLOCK * q[axes - 1]) as u64)),
+            };
+        }
         let kernel = self.attention_kernel(op, &shape).filter(|_| begins);
         let Capabilities {
             max_binding,
@@ -94,6 +100,20 @@ impl Emitter<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The same with q and k quantised: one batch (see [`Scores::Int8`]).
+    fn int8(&mut self, op: &Attention, shape: Shape, views: Views, cost: Cost) -> Result<()> {
+        let heads = [shape.heads, shape.head_dim];
+        let views = Views {
+            q: self.quantized_heads(views.q, shape.queries, heads, false)?,
+            k: self.quantized_heads(views.k, shape.keys, heads, true)?,
+            ..views
+        };
+        let (software, round) = (self.capabilities.software, self.rounds());
+        let kernel = attention::Attention::choose_int8(shape.head_dim as u32, software, round);
+        let kernel = kernel.expect("the builder asks for heads that fit");
+        self.fused(op, kernel, shape, views, cost)
     }
 
     /// The kernel for heads of that size, where there is one.
@@ -153,8 +173,12 @@ impl Emitter<'_> {
         cost: Cost,
     ) -> Result<()> {
         let width = shape.heads * shape.head_dim;
+        let q_width = match kernel.int8 {
+            true => quantize_heads::words(shape.heads as u32, shape.head_dim as u32) as usize,
+            false => width,
+        };
         // With several batches all views fit, and columns do not matter.
-        let operands = [(views.q, width), (views.out, width)];
+        let operands = [(views.q, q_width), (views.out, width)];
         for chunk in self.chunks(shape.queries, QUERY_TILE as usize, &operands, cost) {
             // The bias is found by j - i + query_length - 1: where the first queries are not bound, i counts
             // from the first that is, and the length is what remains.
@@ -173,7 +197,7 @@ impl Emitter<'_> {
                 head_blocks: self.head_blocks(op),
                 ..Default::default()
             };
-            let q = chunk.view(views.q, width);
+            let q = chunk.view(views.q, q_width);
             let bound = [
                 q,
                 views.k,

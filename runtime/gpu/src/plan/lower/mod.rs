@@ -3,6 +3,7 @@
 mod attention;
 mod experts;
 mod factor;
+mod heads;
 mod moves;
 mod parts;
 mod products;

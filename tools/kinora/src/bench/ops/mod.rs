@@ -46,4 +46,9 @@ pub(super) trait Operation {
     /// # Errors
     /// Where the shape cannot be.
     fn build(&self, b: &mut Builder<'_>, extent: Extent) -> Result<Value>;
+
+    /// What it approximates, on the same inputs.
+    fn exact(&self) -> Option<Box<dyn Operation>> {
+        None
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kinora_graph::{Activation, Builder, Epilogue, HostTensor, Modulation, Result, Rows, Scope, Value};
+use kinora_graph::{Activation, Builder, Epilogue, HostTensor, Modulation, Result, Rows, Scope, Scores, Value};
 use kinora_quant::{DType, TensorInfo};
 
 use super::{Extent, Operation};
@@ -84,11 +84,13 @@ impl Operation for Linear {
 }
 
 /// softmax(q kᵀ) v of heads that are `head` wide.
+#[derive(Clone, Copy)]
 pub(in crate::bench) struct Attention {
     pub(in crate::bench) heads: usize,
     pub(in crate::bench) head: usize,
     pub(in crate::bench) queries: usize,
     pub(in crate::bench) keys: usize,
+    pub(in crate::bench) scores: Scores,
 }
 
 impl Attention {
@@ -133,8 +135,17 @@ impl Operation for Attention {
             bias: None,
             mask: None,
             blocks: None,
+            scores: self.scores,
         };
         b.attention(&Scope::root(), "attention", op)
+    }
+
+    fn exact(&self) -> Option<Box<dyn Operation>> {
+        let float = Self {
+            scores: Scores::Float,
+            ..*self
+        };
+        (self.scores != Scores::Float).then(|| Box::new(float) as _)
     }
 }
 
