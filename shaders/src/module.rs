@@ -67,3 +67,38 @@ fn reshape(module: &mut Module, [m, n, k]: [u32; 3]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use naga::{CooperativeRole, TypeInner};
+
+    use crate::{Factors, Kernel, peak::Peak};
+
+    #[test]
+    fn matrices_have_the_shape_of_the_factors() {
+        for factors in Peak::MATRICES {
+            let shader = Peak::Matrices(factors).shader();
+            let module = shader.module().unwrap();
+            let [m, n, k] = factors.matrix().unwrap();
+            let mut found = Vec::new();
+            for (_, ty) in module.types.iter() {
+                let TypeInner::CooperativeMatrix {
+                    rows, columns, role, ..
+                } = ty.inner
+                else {
+                    continue;
+                };
+                let expected = match role {
+                    CooperativeRole::A => [m, k],
+                    CooperativeRole::B => [k, n],
+                    CooperativeRole::C => [m, n],
+                };
+                assert_eq!([rows as u32, columns as u32], expected, "{} {role:?}", shader.name);
+                found.push(role);
+            }
+            assert_eq!(found.len(), 3, "{found:?}");
+        }
+        assert_eq!(Peak::F16.shader().reshaped(), None);
+        assert_eq!(Peak::Matrices(Factors::Matrix16).shader().reshaped(), None);
+    }
+}
