@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::{PARAMS, arena};
 use crate::text::Text;
-use crate::{Binding, Factors, Features, Kernel, Shader};
+use crate::{Binding, Factors, Kernel, Shader};
 
 mod cases;
 mod reference;

@@ -114,13 +114,10 @@ impl Emitter<'_> {
     /// Elements of a product from which on its tiles are large.
     fn large_from(&self) -> u64 {
         let from = self.capabilities.large_from;
-        let factors = self.factors();
-        match (factors.matrix(), factors.square()) {
-            (None, _) => from,
-            // Large tiles of matrices have twice the columns, and leave half the parallel work.
-            (_, Some(_)) => from.saturating_mul(2),
-            // Their registers do not hold them.
-            (Some(_), None) => u64::MAX,
+        // Large tiles of square matrices have twice the columns, and leave half the parallel work.
+        match self.factors().square() {
+            Some(_) => from.saturating_mul(2),
+            None => from,
         }
     }
 
