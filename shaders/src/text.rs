@@ -149,10 +149,18 @@ impl Text {
                 include_str!("shared/gemm_matrix.wgsl")
             }
         };
+        let loads = |lines: u32| {
+            let vectors = step / 4 * lines;
+            assert!(
+                vectors.is_multiple_of(invocations),
+                "{tile:?} {factors:?}: all invocations load as much"
+            );
+            vectors / invocations
+        };
         self.snippet("gemm", gemm)
             .constant("STEP", step)
-            .constant("LOADS_A", step / 4 * rows / invocations)
-            .constant("LOADS_B", step / 4 * columns / invocations)
+            .constant("LOADS_A", loads(rows))
+            .constant("LOADS_B", loads(columns))
             .constant("B_COLUMNS_FIRST", b_columns_first)
     }
 

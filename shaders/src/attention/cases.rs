@@ -105,6 +105,7 @@ pub fn cases() -> Vec<Case> {
         case([1, 63, 130, 4, 64], flags::BIAS, false, 20.0);
         case([3, 9, 1, 2, 16], flags::BIAS, true, 1.0);
         case([1, 65, 70, 1, 112], flags::MASK, true, 5.0);
+        case([2, 150, 205, 5, 64], flags::BLOCKS, false, 1.0);
     }
     cases
 }
@@ -127,9 +128,10 @@ fn quantized(x: &[f32], [heads, head_dim]: [u32; 2], smooth: bool) -> (Vec<u32>,
     (words, numbers)
 }
 
-/// A small case of everything that attention by these matrices does: does a device compute it?
-pub fn trial(factors: Factors) -> Call {
-    let shape = [1, 35, 70, 2, 64];
+/// A small case of everything that attention by these matrices does with heads of `head_dim` elements: does a device
+/// compute it?
+pub fn trial(factors: Factors, head_dim: u32) -> Call {
+    let shape = [1, 35, 70, 2, head_dim];
     let case = Case {
         kernel: Attention::choose(shape[4], Tile::Matrices(factors), true).expect("a head that fits"),
         shape,

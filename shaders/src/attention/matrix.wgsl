@@ -81,7 +81,7 @@ fn main(
     let share = thread % SHARERS;
 
     // Where there are fewer subgroups than roles, they take them in turns; where there are more, some repeat the last and
-    // store nothing.
+    // store nothing. In a turn rows of the other roles have scores of anything, which change no other row.
     for (var first_role = 0u; first_role < ROLES; first_role += subgroups) {
         let role_row = min(first_role + subgroup, ROLES - 1u) * SIZE;
         //#repeat $d DEPTH

@@ -16,7 +16,7 @@ pub enum HeadDim {
     D256,
 }
 
-/// The largest head that [`Attention`] takes; beyond, use matmul, softmax, matmul.
+/// The largest head that [`super::Attention`] takes; beyond, use matmul, softmax, matmul.
 pub const MAX_HEAD_DIM: u32 = 256;
 
 impl HeadDim {

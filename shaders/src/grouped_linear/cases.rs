@@ -43,7 +43,14 @@ pub fn cases() -> Vec<Case> {
     // Every type; both sources of rows take turns.
     let mut cases: Vec<_> = WeightType::all()
         .enumerate()
-        .map(|(i, weight)| usual(kernel(weight, Factors::ALL[i % 5], i % 2 == 0, Activation::ALL[i % 4])))
+        .map(|(i, weight)| {
+            usual(kernel(
+                weight,
+                Factors::ALL[i % Factors::ALL.len()],
+                i % 2 == 0,
+                Activation::ALL[i % 4],
+            ))
+        })
         .collect();
     for from_tokens in [false, true] {
         let kernel = kernel(WeightType::F32, Factors::F32, from_tokens, Activation::Silu);

@@ -228,8 +228,8 @@ impl Case {
 }
 
 /// A product of small integers, which any order of summation gives exactly, with its edges in the middle of matrices:
-/// does a device multiply by `factors` at all?
-pub fn exact(factors: Factors) -> Call {
+/// does a device multiply by `factors` at all, divided like that?
+pub fn exact(factors: Factors, tile: Tile) -> Call {
     let case = Case {
         kernel: Linear {
             arithmetic: Arithmetic::Float {
@@ -237,7 +237,7 @@ pub fn exact(factors: Factors) -> Call {
                 factors,
             },
             epilogue: Epilogue::Activation(Activation::None),
-            tile: Tile::Square,
+            tile,
         },
         shape: [75, 70, 44],
         flags: 0,

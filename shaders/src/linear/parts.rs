@@ -17,7 +17,7 @@ const LEAST: u32 = 2;
 /// Elements of K that each part of a product of `m` x `n` has, sums of `k`; `None` where they are better taken whole.
 ///
 /// A tile takes its steps along K one after another, each as long as its loads take, however idle the device is. So
-/// where tiles are fewer than [`ENOUGH`], K is cut into as many equal parts as make up for it; their sums, 4 MiB at most, are
+/// where tiles are fewer than 256, K is cut into as many equal parts as make up for it; their sums, 4 MiB at most for a layer, are
 /// added in order by [`crate::add_parts`]. This follows from the shape alone, and so do the bits. Up to [`FEW_ROWS`] rows
 /// have 64 invocations along K anyway, and a workgroup for each four columns.
 pub fn part_of_k(m: u32, n: u32, k: u32) -> Option<u32> {

@@ -117,6 +117,9 @@ impl Tile {
         match (self, factors.matrix()) {
             (Self::FewLanes, _) => [4, 32],
             (Self::Large, Some(_)) if factors.square().is_some() => [128, 128],
+            // As many rows and columns as its invocations load in whole turns.
+            (Self::Tall, Some(_)) if factors.square().is_none() => [64, 32],
+            (Self::Flat, Some(_)) if factors.square().is_none() => [32, 64],
             _ => [self.layout().rows(), self.layout().columns()],
         }
     }
@@ -124,10 +127,10 @@ impl Tile {
     /// How subgroups divide a tile of matrices, along rows and columns.
     pub(crate) fn roles(self, factors: Factors) -> [u32; 2] {
         match self {
-            // Eight parts of 16 x 32, of `Large` 32 x 32: Intel's registers hold no more beside the next loads.
+            // Parts of 16 x 32, of `Large` 32 x 32: Intel's registers hold no more beside the next loads.
             _ if factors.square().is_none() => match self {
-                Self::Tall => [8, 1],
-                Self::Flat => [2, 4],
+                Self::Tall => [4, 1],
+                Self::Flat => [2, 2],
                 _ => [4, 2],
             },
             Self::Tall => [4, 1],

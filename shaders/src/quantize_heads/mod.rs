@@ -1,7 +1,7 @@
 //! Queries and keys as int8 attention wants them: each head of a row quantised to signed bytes by its largest magnitude.
 //!
-//! A quantised row is the bytes of all heads, four in a `u32`, then the scale of each head (the bits of an f32), zeros
-//! up to a multiple of four: [`words`] in all, so that rows are read in vectors of four words.
+//! A quantised row is the bytes of all heads, four in a `u32`, then the scale of each head (the bits of an f32), and words
+//! that nobody reads up to a multiple of four: [`words`] in all, so that rows are read in vectors of four words.
 //!
 //! Keys are smoothed before (SageAttention, arXiv 2410.02367): their mean over all keys is subtracted. That adds the same
 //! number to all scores of a query, which the softmax does not see, and leaves the bytes to what tells keys apart.

@@ -10,7 +10,7 @@
 //   fn column_state(column) -> u32                          the same for a column of B
 //   fn load_b(column, k) -> vec4<Number>
 //   fn store(row, column, vec4<Sum>)                        four elements of a row, some perhaps beyond the end
-// and `params` with n. Sums run along k in order, whatever the tile. `gemm` multiplies by single invocations,
+// and `params` with n; for `gemm` alone `first_sums`, from which sums may go on. Sums run along k in order, whatever the tile. `gemm` multiplies by single invocations,
 // `gemm_matrix` by subgroups; both give STRIDE, the places of a row or column in workgroup memory, and b_slot.
 
 var<workgroup> tile_a: array<HeldA, ROWS * STRIDE>;

@@ -63,8 +63,9 @@ pub struct Global {
     /// Choose kernels by rules instead of by what was measured of this device, and measure nothing
     ///
     /// By default `render` and `bench` time, once for a device and its driver and for ten seconds at most, kernels that
-    /// compute the same bits, and keep the result with the caches. KINORA_AUTOTUNE=1 does so for drivers that run on the
-    /// processor too.
+    /// compute the same bits, and keep the result with the caches. (With `--precision f16` those of attention sum in orders
+    /// of their own: a render goes on with the same bits as long as that result is kept.) KINORA_AUTOTUNE=1 does so for
+    /// drivers that run on the processor too.
     #[arg(long, global = true)]
     pub no_autotune: bool,
 
@@ -303,8 +304,8 @@ passes where every operation alone, with that run's operands, gives that run's r
 against the reference, as a root mean square, is at most twice that run's.
 
 Examples:
-  kinora verify shared/golden/cases/wan22*
-  kinora --device cpu verify shared/golden/cases/unipc*
+  kinora verify tests/goldens/wan22*
+  kinora --device cpu verify tests/goldens/*
   kinora verify --bisect CASE                 which operation does this device compute differently?
 
 Exit status: 0 only if all cases pass.")]

@@ -139,8 +139,25 @@ pub(super) fn tested(device: &Device, features: Features) -> Features {
         tracing::warn!("{}: matrix units are left alone: {why}", device.description());
         false
     };
-    let attends = |factors: Factors| factors.square().is_none() || right(attention::trial(factors));
-    let works = |factors| right(linear::exact(factors)) && attends(factors);
+    let multiplies = |factors| {
+        linear::Tile::MANY
+            .into_iter()
+            .all(|tile| right(linear::exact(factors, tile)))
+    };
+    // With what plans choose where these are all that there are.
+    let attends = |factors: Factors| {
+        let memory48 = features.memory48;
+        let only = Features {
+            memory48,
+            ..factors.needs()
+        };
+        let chosen = |head_dim| attention::Tile::choose(head_dim, true, false, only, device.subgroup);
+        [64, 128].into_iter().all(|head_dim| match chosen(head_dim) {
+            attention::Tile::Matrices(factors) => right(attention::trial(factors, head_dim)),
+            _ => true,
+        })
+    };
+    let works = |factors: Factors| multiplies(factors) && attends(factors);
     Features {
         matrix8: features.matrix8 && works(Factors::Matrix8),
         matrix16: features.matrix16 && works(Factors::choose(true, features, device.subgroup)),

@@ -259,12 +259,13 @@ pub struct Plan {
     pub outputs: Vec<Port>,
     /// What states become when the run ends, in the order of [`Plan::states`] that are written.
     pub updates: Vec<Port>,
-    /// Tiles of products, one entry for each class of them.
+    /// Tiles of products and of attention, one entry for each class of them.
     pub choices: Vec<Choice>,
 }
 
 impl Plan {
-    /// Plans `graph`; `table` says which tiles were the fastest on the device, and changes no bit of what is computed.
+    /// Plans `graph`; `table` says which tiles were the fastest on the device, and changes no bit of what is computed but
+    /// by attention in half precision.
     ///
     /// # Errors
     /// [`kinora_graph::Error::OutOfMemory`] where an operation needs more than the device can bind at once.

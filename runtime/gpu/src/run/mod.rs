@@ -34,7 +34,8 @@ use weights::{Piece, Store};
 /// Runs graphs on a graphics device.
 ///
 /// Programs share weights (by weights object, name and rows), states, and the arenas for intermediate values: one
-/// program runs at a time. The same inputs give the same bits on the same device.
+/// program runs at a time. The same inputs give the same bits on the same device, with the same table of tiles
+/// where half precision is asked for.
 pub struct GpuExecutor {
     device: Arc<Device>,
     capabilities: Capabilities,
@@ -167,7 +168,8 @@ impl Executor for GpuExecutor {
     }
 
     fn rounds_probabilities(&self) -> bool {
-        self.options.precision == Precision::F16 && self.capabilities.features.matrices()
+        let features = self.capabilities.features;
+        self.options.precision == Precision::F16 && (features.matrix8 || features.matrix16)
     }
 
     fn compile(&mut self, graph: Graph, weights: &Arc<dyn Weights>) -> Result<ProgramId> {

@@ -124,7 +124,7 @@ const LEAST: u32 = 16;
 const MOST: [u32; 2] = [4096, 2048];
 
 /// The greatest classes of queries, heads and keys.
-const MOST_ATTENTION: [u32; 3] = [4096, 32, 4096];
+const MOST_ATTENTION: [u32; 3] = [2048, 16, 2048];
 
 /// The classes of K.
 const SHORT: u32 = 256;
@@ -194,7 +194,7 @@ mod tests {
             [
                 "linear.bytes 128x32x1024",
                 "conv3d.bf16.f16.singly 128x32x1024",
-                "attention.128.matrix16 128x32x4096"
+                "attention.128.matrix16 128x16x2048"
             ]
         );
     }

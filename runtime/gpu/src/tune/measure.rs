@@ -55,6 +55,7 @@ pub(super) fn fastest(device: &Device, choice: &Choice, memory: Option<u64>) -> 
         let found = probe.read(sample.bytes.len() - 1)?;
         let expected = expected.get_or_insert_with(|| found.clone());
         let same = match operation.is_exact() {
+            _ if tile == rule => true,
             true => *expected == found,
             false => apart(expected, &found) <= APART,
         };

@@ -1,4 +1,4 @@
-//! What is measured changes plans, and no bit of what they compute.
+//! What is measured changes plans, and no bit of what they compute but by attention in half precision.
 
 use std::cell::Cell;
 use std::fs;

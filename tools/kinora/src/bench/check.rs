@@ -6,10 +6,6 @@ use super::report::Check;
 /// the longest rows, in f32.
 pub(super) const TOLERANCE: f64 = 2e-5;
 
-/// The same of int8 attention: where a device divides less exactly than the processor, a byte of a query may be the next
-/// one, which moves its row by some 5e-4.
-pub(super) const INT8_SCORES: f64 = 2e-3;
-
 /// The same after the layers of a whole graph.
 pub(super) const GRAPH_TOLERANCE: f64 = 2e-3;
 

@@ -10,7 +10,7 @@ use kinora_graph::{Builder, Cost, Error, Executor, Graph, HostTensor, Precision,
 use kinora_quant::{DType, Weights};
 use kinora_runtime::{Device, GpuExecutor, Options, Timing, Tuner};
 
-use super::check::{GRAPH_TOLERANCE, INT8_SCORES, TOLERANCE, compare};
+use super::check::{GRAPH_TOLERANCE, TOLERANCE, compare};
 use super::numbers::Inputs;
 use super::ops::{Extent, Operation};
 use super::report::{Check, Clock, Limit, Measured, Part, Report, Row};
@@ -19,6 +19,7 @@ use super::text;
 use crate::convert::MadeUp;
 use crate::interrupt::Interruptible;
 use crate::profile::by_kind;
+use crate::verify::bisect::INT8_SCORES_ERROR;
 
 /// Most work of a graph that is done again on the processor, to compare.
 const COMPARED: u64 = 200_000_000_000;
@@ -151,7 +152,7 @@ impl Session<'_> {
                 None => compare(&sampled, &expected(operation)?, found.len(), TOLERANCE),
                 Some(exact) => Check {
                     method_error: Some(compare(&sampled, &expected(&*exact)?, found.len(), f64::MAX).error),
-                    ..compare(&sampled, &expected(operation)?, found.len(), INT8_SCORES)
+                    ..compare(&sampled, &expected(operation)?, found.len(), INT8_SCORES_ERROR)
                 },
             };
             drop((inputs, part, found));

@@ -61,6 +61,9 @@ pub struct RenderArgs {
     #[arg(long, value_name = "CLIP", help_heading = "Again")]
     pub like: Option<PathBuf>,
     /// Go on with a render that was stopped, with the same bits as if it had not been
+    ///
+    /// That is on the same device with the same options; with `--precision f16`, and without `--no-autotune`, as long as what
+    /// was measured of the device is kept with the caches.
     #[arg(long, value_name = "FILE", help_heading = "Again", conflicts_with_all = ["like", "from_latents", "image", "prompt"])]
     pub resume: Option<PathBuf>,
     /// Write the finished latents as well, for --from-latents

@@ -28,11 +28,13 @@ const ROUNDED_PROBABILITIES: Tolerance = Tolerance {
     ..TOLERANCE
 };
 
-/// The same of int8 attention. Where a device divides less exactly than the processor, a number next to the middle between
+/// The largest error of int8 attention. Where a device divides less exactly than the processor, a number next to the middle between
 /// two bytes becomes the other one: one byte of a query moves its row by some 5e-4, one of a key by far less. The method's
 /// own error is about 5e-3, and a device that quantised otherwise would be as far off.
+pub(crate) const INT8_SCORES_ERROR: f64 = 2e-3;
+
 const INT8_SCORES: Tolerance = Tolerance {
-    max_rel: 2e-3,
+    max_rel: INT8_SCORES_ERROR,
     ..TOLERANCE
 };
 

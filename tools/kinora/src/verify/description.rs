@@ -8,7 +8,7 @@ use serde_json::Value;
 /// The version of the format that is read.
 const FORMAT: u64 = 1;
 
-/// A `case.json`. Its fields are those of the format (`shared/golden/README.md`).
+/// A `case.json`. Its fields are those of the format that `tools/reference` writes.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Description {
     format: u64,

@@ -3,7 +3,7 @@
 //! A case is a folder with a small module's configuration, weights, inputs and the reference's outputs. It is chosen
 //! by module and class; what is not implemented is reported as such and never as passed.
 
-mod bisect;
+pub(crate) mod bisect;
 mod case;
 mod compare;
 mod description;

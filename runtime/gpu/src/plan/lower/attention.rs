@@ -1,6 +1,6 @@
 //! Attention: one kernel for heads of usual size whose keys can be bound, three for all others.
 
-use kinora_graph::{Attention, Cost, Result, Scores, Value};
+use kinora_graph::{Attention, Cost, Error, Result, Scores, Value};
 use kinora_shaders::attention::{QUERY_TILE, Tile};
 use kinora_shaders::{attention, flags, quantize_heads};
 
@@ -73,19 +73,24 @@ impl Emitter<'_> {
         };
         // The kernel begins with a whole block.
         let begins = op.blocks.is_none() || self.rows_of_window(views.q, q[axes - 1]) >= Attention::BLOCK;
-        if op.scores == Scores::Int8 {
-            return match begins {
-                true => self.int8(op, shape, views, cost),
-                false => Err(self.too_large((4 * Attention::BLOCK * q[axes - 1]) as u64)),
-            };
-        }
-        let kernel = self.attention_kernel(op, &shape).filter(|_| begins);
         let Capabilities {
             max_binding,
             storage_alignment,
             ..
         } = *self.capabilities;
         let fits = |views: &[View]| views.iter().all(|view| view.size <= max_binding);
+        if op.scores == Scores::Int8 {
+            return match begins && fits(&[views.v]) {
+                true => self.int8(op, shape, views, cost),
+                false => Err(Error::OutOfMemory {
+                    what: format!("the values of int8 attention at `{}`", self.graph.node(value).label),
+                    needed: views.v.size,
+                    available: max_binding,
+                    remedy: "the driver cannot bind them at once; leave `--attention int8` out".into(),
+                }),
+            };
+        }
+        let kernel = self.attention_kernel(op, &shape).filter(|_| begins);
         if let (Some(kernel), true) = (kernel, fits(&[views.q, views.k, views.v])) {
             return self.fused(op, kernel, shape, views, cost);
         }
@@ -150,8 +155,9 @@ impl Emitter<'_> {
             tune::Tile::Attention(rule),
             work,
         ) {
-            tune::Tile::Attention(tile) => tile,
-            tune::Tile::Product(_) => rule,
+            // Lanes are there where the rule says so.
+            tune::Tile::Attention(tile) if tile != Tile::Lanes => tile,
+            _ => rule,
         }
     }
 

@@ -5,8 +5,12 @@ use kinora_quant::int8::MEAN_BLOCK;
 use kinora_shaders::quantize_heads::{self, QuantizeHeads};
 use kinora_shaders::sum_rows::{self, SumRows};
 
+use super::super::chunk::MAX_ROWS;
 use super::super::emit::Emitter;
 use super::super::view::View;
+
+// A workgroup has a block.
+const _: () = assert!(MAX_ROWS / MEAN_BLOCK <= 65_535);
 
 impl Emitter<'_> {
     /// The `rows` rows of `x`, of `heads` heads of `head_dim` elements, as int8; `smooth`: without their mean.

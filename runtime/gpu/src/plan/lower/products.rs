@@ -97,6 +97,21 @@ impl Emitter<'_> {
         }
     }
 
+    /// The tile of a layer of `shape`, by rule or as measured. What is measured is whole: layers in parts are left to the
+    /// rule.
+    pub(super) fn linear_tile_of(
+        &mut self,
+        arithmetic: linear::Arithmetic,
+        shape: [usize; 3],
+        part_k: Option<u32>,
+        rule: Tile,
+    ) -> Tile {
+        match part_k {
+            Some(_) => rule,
+            None => self.product_tile(Operation::Linear(arithmetic), shape, rule),
+        }
+    }
+
     /// How a tile holds the factors of products with weights.
     fn factors_in(&self, tile: Tile) -> Factors {
         match tile.in_registers() {
@@ -142,12 +157,12 @@ impl Emitter<'_> {
         };
         let table = gate.map(|g| self.view(g.table));
         let out = self.result(value);
+        let part_k = self.part_of_k(arithmetic, [m, n, k]);
         let kernel = linear::Linear {
             arithmetic,
             epilogue,
-            tile: self.product_tile(Operation::Linear(arithmetic), [m, n, k], rule),
+            tile: self.linear_tile_of(arithmetic, [m, n, k], part_k, rule),
         };
-        let part_k = self.part_of_k(arithmetic, [m, n, k]);
         let mut operands = vec![(x, x_columns), (out, n)];
         operands.extend(residual.map(|v| (v, n)));
         operands.extend(indices.map(|v| (v, 1)));

@@ -9,7 +9,6 @@ use super::super::view::View;
 use super::super::{TensorRows, Weight};
 use super::flag;
 use super::products::stored;
-use crate::tune::Operation;
 
 /// Linear layers that one dispatch computes.
 pub(super) struct Joint<'g> {
@@ -84,14 +83,13 @@ impl<'g> Emitter<'g> {
         let n = width * values.len() as u32;
         let tile = self.linear_tile(op, node.rows(), n as usize);
         let (arithmetic, x, _) = self.factors_of(op, tile)?;
+        // As each would be alone: whether they are in one dispatch must not change their bits.
+        let part_k = self.part_of_k(arithmetic, [node.rows(), width as usize, op.weight.k]);
+        let shape = [node.rows(), n as usize, op.weight.k];
         let kernel = linear::Linear {
             arithmetic,
             epilogue: linear::Epilogue::Apart,
-            tile: self.product_tile(
-                Operation::Linear(arithmetic),
-                [node.rows(), n as usize, op.weight.k],
-                tile,
-            ),
+            tile: self.linear_tile_of(arithmetic, shape, part_k, tile),
         };
         // Values begin where they can be bound.
         let elements = node.elements();
@@ -113,8 +111,6 @@ impl<'g> Emitter<'g> {
         let bias = joint.bias.map_or(x, |(bias, _)| bias);
         let views = [self.weight(joint.weight.clone()), x, bias, x, x, x, out];
         let cost = self.begun();
-        // As each would be alone: whether they are in one dispatch must not change their bits.
-        let part_k = self.part_of_k(arithmetic, [node.rows(), width as usize, op.weight.k]);
         self.emit_linear(kernel, params, part_k, views, cost)
     }
 
