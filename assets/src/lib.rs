@@ -33,10 +33,11 @@ files![
 /// The folder cannot be written.
 pub fn unpack(cache: &Path) -> io::Result<PathBuf> {
     let folder = cache.join(format!("demo-model-{:016x}", digest()));
-    if FILES
-        .iter()
-        .all(|(name, data)| std::fs::metadata(folder.join(name)).is_ok_and(|m| m.len() == data.len() as u64))
-    {
+    let is_whole = || {
+        let mut files = FILES.iter();
+        files.all(|(name, data)| std::fs::metadata(folder.join(name)).is_ok_and(|m| m.len() == data.len() as u64))
+    };
+    if is_whole() {
         return Ok(folder);
     }
     std::fs::create_dir_all(cache)?;
@@ -46,14 +47,15 @@ pub fn unpack(cache: &Path) -> io::Result<PathBuf> {
         std::fs::create_dir_all(path.parent().expect("a file is in a folder"))?;
         std::fs::write(path, data)?;
     }
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)?;
+    // A folder that holds files is not replaced: another process may have been faster, and read it now. Only a damaged
+    // one makes way.
+    if std::fs::rename(fresh.path(), &folder).is_err() && !is_whole() {
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
+        std::fs::rename(fresh.path(), &folder)?;
     }
-    match std::fs::rename(fresh.path(), &folder) {
-        // Another process may have been faster.
-        Err(error) if !folder.join(FILES[0].0).exists() => Err(error),
-        _ => Ok(folder),
-    }
+    Ok(folder)
 }
 
 /// FNV-1a over names and contents: tells versions of the model apart.
