@@ -41,8 +41,7 @@ fn every_variant_has_its_bindings_and_is_translated() {
     let shaders = table::shaders();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        for first in 0..threads {
-            let some = shaders.iter().skip(first).step_by(threads);
+        for some in shaders.chunks(shaders.len().div_ceil(threads)) {
             scope.spawn(move || {
                 for shader in some {
                     let (module, info) = validated(shader);

@@ -296,7 +296,8 @@ fn a_clip_says_how_it_was_made_and_can_be_made_again() {
         path(&folder, "again.mp4"),
         path(&folder, "other.mp4"),
     );
-    let said = succeed(&["render", PROMPT, "-o", &first, "--seed", "5", "--steps", "4"]);
+    let settings = ["--seed", "5", "--steps", "4", "--attention", "int8"];
+    let said = succeed(&[&["render", PROMPT, "-o", &first], &settings[..]].concat());
     assert!(said.contains("seed 5"), "{said}");
     succeed(&["render", "--like", &first, "-o", &again]);
     assert_eq!(
@@ -304,8 +305,10 @@ fn a_clip_says_how_it_was_made_and_can_be_made_again() {
         std::fs::read(&again).unwrap(),
         "same settings, same file"
     );
-    succeed(&["render", "--like", &first, "--seed", "6", "-o", &other]);
-    assert_ne!(std::fs::read(&first).unwrap(), std::fs::read(&other).unwrap());
+    for change in [["--seed", "6"], ["--attention", "float"]] {
+        succeed(&[&["render", "--like", &first, "-o", &other, "--force"], &change[..]].concat());
+        assert_ne!(std::fs::read(&first).unwrap(), std::fs::read(&other).unwrap());
+    }
     let inspected = run(&["inspect", &first]);
     assert!(String::from_utf8_lossy(&inspected.stdout).contains(PROMPT));
 }

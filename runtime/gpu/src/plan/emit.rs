@@ -331,23 +331,22 @@ impl<'g> Emitter<'g> {
     }
 
     /// The tile of a product of `shape` (M, N, K of the whole operation): the one that the table has, else `rule`. Few
-    /// rows, which are summed in another order or have a tile of their own, are left to the rule; so are lanes, which not
-    /// every shape of a class takes.
+    /// rows, which are summed in another order or have a tile of their own, are left to the rule.
     pub(super) fn product_tile(&mut self, product: Operation, shape: [usize; 3], rule: linear::Tile) -> linear::Tile {
         if matches!(rule, linear::Tile::FewRows | linear::Tile::FewLanes) {
             return rule;
         }
         let work = 2 * shape.iter().map(|size| *size as u64).product::<u64>();
         match self.tile(product, shape, Tile::Product(rule), work) {
-            Tile::Product(tile) if tile != linear::Tile::Lanes => tile,
-            _ => rule,
+            Tile::Product(tile) => tile,
+            Tile::Attention(_) => rule,
         }
     }
 
     /// The tile that the table has for an operation of `shape` (see [`Key::new`]), else `rule`.
     pub(super) fn tile(&mut self, operation: Operation, shape: [usize; 3], rule: Tile, work: u64) -> Tile {
         let key = Key::new(operation, shape.map(|size| size as u32));
-        let measured = self.table.get(&key);
+        let measured = self.table.get(&key).filter(|tile| *tile == rule || !tile.in_lanes());
         match self.choices.iter_mut().find(|choice| choice.key == key) {
             Some(choice) => choice.work += work,
             None => self.choices.push(Choice {

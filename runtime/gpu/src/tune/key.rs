@@ -47,6 +47,15 @@ impl Tile {
             Self::Attention(tile) => tile.name(),
         }
     }
+
+    /// Whether it is of drivers on the processor, and there by rule alone: not every shape of a class, nor every tier, takes
+    /// it.
+    pub(crate) fn in_lanes(self) -> bool {
+        matches!(
+            self,
+            Self::Product(linear::Tile::Lanes) | Self::Attention(attention::Tile::Lanes)
+        )
+    }
 }
 
 impl Operation {

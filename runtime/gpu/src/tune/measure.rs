@@ -1,7 +1,6 @@
 //! Tiles on the clock.
 
 use kinora_graph::Result;
-use kinora_shaders::{attention, linear};
 
 use super::sample::Sample;
 use super::{Choice, Tile};
@@ -27,15 +26,8 @@ pub(super) fn fastest(device: &Device, choice: &Choice, memory: Option<u64>) -> 
         return Ok(None);
     }
     let operation = key.operation;
-    // Lanes are the rule's, where they are of use.
-    let lanes = [
-        Tile::Product(linear::Tile::Lanes),
-        Tile::Attention(attention::Tile::Lanes),
-    ];
-    let others = operation
-        .tiles()
-        .into_iter()
-        .filter(|tile| *tile != rule && !lanes.contains(tile));
+    let others = operation.tiles().into_iter();
+    let others = others.filter(|tile| *tile != rule && !tile.in_lanes());
     let tiles = std::iter::once(rule).chain(others);
     let grid = |tile| sample.workgroups(operation, tile);
     let mut probe = device.probe(&operation.shader(rule), &sample.params, grid(rule), &sample.operands())?;

@@ -155,9 +155,8 @@ impl Emitter<'_> {
             tune::Tile::Attention(rule),
             work,
         ) {
-            // Lanes are there where the rule says so.
-            tune::Tile::Attention(tile) if tile != Tile::Lanes => tile,
-            _ => rule,
+            tune::Tile::Attention(tile) => tile,
+            tune::Tile::Product(_) => rule,
         }
     }
 
